@@ -1,0 +1,7 @@
+//! The pure autoscaling pipeline: collect → window → evaluate → decide → tune, with exactly the operator's numbers.
+//!
+//! Owns options, window arithmetic, the evaluator, the vertex scaler, alignment, the executor rules, memory tuning, the
+//! restart estimate and the explanation of all of them. It does no I/O, reads no clock, is not async, and knows nothing of
+//! Kubernetes, HTTP or a screen. `autoscaler.md` of the references is its contract; two generations of rules are supported.
+
+pub mod pass;

@@ -1,0 +1,87 @@
+//! Units of measure, and how non-finite numbers are written.
+
+use serde::{Deserialize, Serialize};
+
+/// What a number in an explanation or a chart is measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Records per second of a whole vertex (all subtasks together).
+    RecordsPerSecond,
+    /// Records.
+    Records,
+    /// A ratio; 1.0 is the whole.
+    Ratio,
+    /// Milliseconds per second, 0..=1000 for one subtask.
+    MsPerSecond,
+    /// Bytes.
+    Bytes,
+    /// Parallel subtasks of a vertex.
+    Subtasks,
+    /// TaskManagers.
+    TaskManagers,
+    /// Task slots.
+    Slots,
+    /// Cpu cores.
+    Cores,
+    /// Seconds.
+    Seconds,
+    /// A plain number.
+    None,
+}
+
+/// Serde helper for doubles that may be NaN or infinite: finite values are JSON numbers, the others the strings `"NaN"`,
+/// `"Infinity"` and `"-Infinity"`. `null` reads as NaN. Use as `#[serde(with = "nonfinite")]`.
+pub mod nonfinite {
+    use serde::de::{self, Deserializer, Visitor};
+    use serde::ser::Serializer;
+
+    /// Writes a double.
+    ///
+    /// # Errors
+    /// Only what the serializer itself reports.
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_nan() {
+            serializer.serialize_str("NaN")
+        } else if value.is_infinite() {
+            serializer.serialize_str(if *value > 0.0 { "Infinity" } else { "-Infinity" })
+        } else {
+            serializer.serialize_f64(*value)
+        }
+    }
+
+    /// Reads a double: a number, one of the three words, or null.
+    ///
+    /// # Errors
+    /// If the value is neither a number nor one of the three words.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        struct V;
+        impl Visitor<'_> for V {
+            type Value = f64;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number, \"NaN\", \"Infinity\" or \"-Infinity\"")
+            }
+            fn visit_f64<E: de::Error>(self, v: f64) -> Result<f64, E> {
+                Ok(v)
+            }
+            fn visit_i64<E: de::Error>(self, v: i64) -> Result<f64, E> {
+                Ok(v as f64)
+            }
+            fn visit_u64<E: de::Error>(self, v: u64) -> Result<f64, E> {
+                Ok(v as f64)
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<f64, E> {
+                Ok(f64::NAN)
+            }
+            fn visit_str<E: de::Error>(self, v: &str) -> Result<f64, E> {
+                match v {
+                    "NaN" => Ok(f64::NAN),
+                    "Infinity" => Ok(f64::INFINITY),
+                    "-Infinity" => Ok(f64::NEG_INFINITY),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(v), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(V)
+    }
+}
