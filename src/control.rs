@@ -1,1 +1,7 @@
-//! The control loop.
+//! The control loop: collects, evaluates, guards, asks for approval, applies, and publishes the snapshot.
+//!
+//! Owns one supervised task per job, the guards, the approval state machine, the realizers and the operations. It takes
+//! Flink, Kubernetes, the state store and the clock as traits; `control::adapters` is the one place that joins those rooms.
+//! It must not draw, and it knows nothing of the embedded cluster: it only sees URLs.
+
+pub mod handle;

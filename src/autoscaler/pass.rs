@@ -24,7 +24,7 @@ pub struct Proposal {
 }
 
 /// An event as the operator would emit it (§10).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PassEvent {
     /// `Normal` or `Warning`.
     pub kind: &'static str,
