@@ -16,6 +16,7 @@ pub mod memory;
 pub mod reason;
 pub mod scaling;
 pub mod snapshot;
+pub mod text;
 pub mod topology;
 pub mod units;
 pub mod window;
