@@ -1,1 +1,10 @@
-//! The terminal screens.
+//! The terminal screens: event loop, model and pure `update`, actions, keymap, screens, overlays, widgets, theme, terminal guard.
+//!
+//! Owns everything that is drawn and every key. It sees the world through one [`Snapshot`](crate::domain::snapshot::Snapshot)
+//! and changes it through [`Command`](crate::domain::command::Command)s only; it must not call the network, and no other room
+//! knows `ratatui` or `crossterm`.
+
+pub mod file;
+pub mod filter;
+pub mod screens;
+pub mod theme;

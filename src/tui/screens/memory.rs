@@ -1,0 +1,15 @@
+//! Memory pools of a job's TaskManagers.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use crate::domain::ids::JobKey;
+use crate::tui::screens::{Ctx, MemoryView, Row};
+
+/// The rows of the screen.
+pub fn rows(_ctx: &Ctx, _job: &JobKey, _view: &MemoryView) -> Vec<Row<String>> {
+    Vec::new()
+}
+
+/// Draws the screen.
+pub fn draw(_frame: &mut Frame, _area: Rect, _ctx: &Ctx, _job: &JobKey, _view: &mut MemoryView) {}

@@ -1,0 +1,15 @@
+//! Exceptions of a job.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use crate::domain::ids::JobKey;
+use crate::tui::screens::{Ctx, ProblemKey, ProblemsScreenView, Row};
+
+/// The rows of the screen.
+pub fn rows(_ctx: &Ctx, _job: &JobKey, _view: &ProblemsScreenView) -> Vec<Row<ProblemKey>> {
+    Vec::new()
+}
+
+/// Draws the screen.
+pub fn draw(_frame: &mut Frame, _area: Rect, _ctx: &Ctx, _job: &JobKey, _view: &mut ProblemsScreenView) {}
