@@ -6,5 +6,6 @@
 
 pub mod file;
 pub mod filter;
+pub mod format;
 pub mod screens;
 pub mod theme;

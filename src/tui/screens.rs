@@ -22,7 +22,9 @@ pub mod memory;
 pub mod problems;
 pub mod task_managers;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::domain::decision::DecisionId;
@@ -30,6 +32,7 @@ use crate::domain::ids::{ClusterKey, JobKey, VertexId};
 use crate::domain::snapshot::Snapshot;
 
 use super::filter::Filter;
+use super::format;
 use super::theme::Theme;
 
 /// What a frame may read.
@@ -47,6 +50,53 @@ pub struct Ctx<'a> {
     pub filter: &'a Filter,
     /// Since when the picture is frozen by the user.
     pub frozen: Option<Timestamp>,
+    /// When the next label of this frame will read differently. The loop sleeps until then.
+    pub next: &'a NextChange,
+}
+
+impl Ctx<'_> {
+    /// The age of something observed at `at`, as text. Arms the next frame for when the text will change: every text that
+    /// depends on `now` must come from here or from [`Ctx::left`], or call [`NextChange::at`] itself.
+    pub fn age(&self, at: Timestamp) -> String {
+        let age = (self.now - at).to_std().unwrap_or(Duration::ZERO);
+        let step = format::age_step(age).as_millis().max(1);
+        let rest = step - age.as_millis() % step;
+        let rest = chrono::TimeDelta::milliseconds(i64::try_from(rest).unwrap_or(1000));
+        self.next.at(at.max(self.now) + rest);
+        format::age(age)
+    }
+
+    /// The time left until `until`, as text, rounded up; `0s` when it has passed. Arms the next frame as [`Ctx::age`] does.
+    pub fn left(&self, until: Timestamp) -> String {
+        let left = (until - self.now).to_std().unwrap_or(Duration::ZERO);
+        if left.is_zero() {
+            return format::age(left);
+        }
+        let seconds = left.as_millis().div_ceil(1000).max(1);
+        let up = Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
+        // The text changes one second below the present multiple of its step.
+        let step = format::age_step(up).as_secs();
+        let floor = Duration::from_secs((up.as_secs() / step * step).saturating_sub(1));
+        let rest = left.saturating_sub(floor).max(Duration::from_millis(1));
+        self.next.at(self.now + rest);
+        format::age(up)
+    }
+}
+
+/// The earliest instant at which some label of a frame will read differently, collected while drawing.
+#[derive(Debug, Default)]
+pub struct NextChange(Cell<Option<Timestamp>>);
+
+impl NextChange {
+    /// A label will read differently at `when`.
+    pub fn at(&self, when: Timestamp) {
+        self.0.set(Some(self.0.get().map_or(when, |already| already.min(when))));
+    }
+
+    /// The earliest instant that was told.
+    pub fn get(&self) -> Option<Timestamp> {
+        self.0.get()
+    }
 }
 
 /// A place to be.
@@ -378,6 +428,34 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_age_or_a_countdown_arms_the_frame_for_when_its_text_changes() {
+        let start = Timestamp::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let theme = Theme::plain();
+        let (snapshot, filter) = (Snapshot::empty(start), Filter::default());
+        let at = |millis: i64| start + chrono::TimeDelta::milliseconds(millis);
+        let read = |now: Timestamp, label: &dyn Fn(&Ctx) -> String| {
+            let next = NextChange::default();
+            let (snapshot, theme, filter) = (&snapshot, &theme, &filter);
+            let text = label(&Ctx { snapshot, theme, now, utc: true, filter, frozen: None, next: &next });
+            (text, next.get())
+        };
+        let age = |ctx: &Ctx| ctx.age(start);
+        assert_eq!(read(at(1_250), &age), ("1s".to_owned(), Some(at(2_000))));
+        assert_eq!(read(at(-500), &age), ("0s".to_owned(), Some(at(1_000))));
+        assert_eq!(read(at(3_601_000), &age), ("1h00m".to_owned(), Some(at(3_660_000))));
+        let left = |ctx: &Ctx| ctx.left(start);
+        assert_eq!(read(at(-7_250), &left), ("8s".to_owned(), Some(at(-7_000))));
+        assert_eq!(read(at(-7_000), &left), ("7s".to_owned(), Some(at(-6_000))));
+        assert_eq!(read(at(10), &left), ("0s".to_owned(), None));
+        for millis in (1..8_000_000).step_by(9_973) {
+            let (text, next) = read(at(-millis), &left);
+            let before = next.unwrap() - chrono::TimeDelta::milliseconds(1);
+            assert_eq!(read(before.max(at(-millis)), &left).0, text, "{millis} ms left");
+            assert_ne!(read(next.unwrap(), &left).0, text, "{millis} ms left");
+        }
+    }
 
     fn rows(keys: impl IntoIterator<Item = u32>) -> Vec<Row<u32>> {
         keys.into_iter().enumerate().map(|(at, key)| Row { key, at }).collect()
