@@ -4,4 +4,9 @@
 //! Flink, Kubernetes, the state store and the clock as traits; `control::adapters` is the one place that joins those rooms.
 //! It must not draw, and it knows nothing of the embedded cluster: it only sees URLs.
 
+pub mod board;
+pub mod decisions;
+pub mod guards;
 pub mod handle;
+pub mod health;
+pub mod rates;
