@@ -10,3 +10,4 @@ pub mod guards;
 pub mod handle;
 pub mod health;
 pub mod rates;
+pub mod socket;
