@@ -124,6 +124,61 @@ pub struct Step {
     pub children: Vec<Step>,
 }
 
+impl Step {
+    /// A step with this label that computed nothing yet.
+    pub fn new(label: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            label: label.into(),
+            vertex: None,
+            formula: None,
+            inputs: Vec::new(),
+            value: Value::Nothing,
+            verdict: Verdict::Computed,
+            children: Vec::new(),
+        }
+    }
+    /// The vertex it is about.
+    pub fn about(mut self, vertex: VertexId) -> Self {
+        self.vertex = Some(vertex);
+        self
+    }
+    /// The formula in the field's notation.
+    pub fn formula(mut self, formula: impl Into<Cow<'static, str>>) -> Self {
+        self.formula = Some(formula.into());
+        self
+    }
+    /// Adds an input of the formula.
+    pub fn input(mut self, symbol: impl Into<Cow<'static, str>>, value: Value, origin: Origin) -> Self {
+        self.inputs.push(Term { symbol: symbol.into(), value, origin, at: None });
+        self
+    }
+    /// Adds an input of the formula with the time of its observation.
+    pub fn observed(
+        mut self,
+        symbol: impl Into<Cow<'static, str>>,
+        value: Value,
+        origin: Origin,
+        at: Option<Timestamp>,
+    ) -> Self {
+        self.inputs.push(Term { symbol: symbol.into(), value, origin, at });
+        self
+    }
+    /// The result.
+    pub fn value(mut self, value: Value) -> Self {
+        self.value = value;
+        self
+    }
+    /// A number with its unit as the result.
+    pub fn number(self, value: f64, unit: Unit) -> Self {
+        self.value(Value::number(value, unit))
+    }
+    /// What it did to the turn.
+    pub fn verdict(mut self, verdict: Verdict) -> Self {
+        self.verdict = verdict;
+        self
+    }
+}
+
 /// The explanation of one turn: what was seen, computed, limited, checked and done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {

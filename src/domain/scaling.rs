@@ -1,8 +1,8 @@
 //! What the autoscaler remembers of a job between passes (`autoscaler.md` §9): the documents of a state store.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
@@ -28,8 +28,9 @@ pub struct ScalingSummary {
 pub struct RestartRecord {
     /// Instant of applying.
     pub at: Timestamp,
-    /// Time from applying to RUNNING with the new parallelism; `None` while open.
-    pub duration: Option<Duration>,
+    /// Time from applying to RUNNING with the new parallelism; `None` while open. It can be negative where an entry of the
+    /// history was trimmed meanwhile (§15.3 no. 7).
+    pub duration: Option<TimeDelta>,
 }
 
 /// One recommendation inside a delayed scale-down.
