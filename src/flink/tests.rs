@@ -1,0 +1,1 @@
+//! Pure parts of the client: error texts, numbers, names and request lines.
