@@ -4,11 +4,14 @@
 //! restart estimate and the explanation of all of them. It does no I/O, reads no clock, is not async, and knows nothing of
 //! Kubernetes, HTTP or a screen. `autoscaler.md` of the references is its contract; two generations of rules are supported.
 
+pub mod collect;
 pub mod explain;
 pub mod generation;
+pub mod memory;
 pub mod number;
 pub mod options;
 pub mod pass;
 pub mod restart;
 mod time;
+pub mod tuning;
 pub mod window;

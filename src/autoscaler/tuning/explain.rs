@@ -1,0 +1,111 @@
+//! How a memory plan reads: one step per pool, in the order in which the budget was given out.
+
+use super::{Grant, MemoryPlan};
+use crate::autoscaler::generation::BudgetOrder;
+use crate::autoscaler::options::{OptionId, Options};
+use crate::domain::evaluation::ScalingMetric;
+use crate::domain::explanation::{Origin, Step, Value, Verdict};
+use crate::domain::units::Unit;
+
+fn bytes(value: i64) -> Value {
+    Value::number(value as f64, Unit::Bytes)
+}
+
+impl MemoryPlan {
+    /// The explanation: the budget, every pool with what it asked for and got, and the sum.
+    pub fn explain(&self, options: &Options) -> Step {
+        let heap = self.by_use("heap", &self.heap, self.used.heap, ScalingMetric::HeapMemoryUsed, options);
+        let metaspace =
+            self.by_use("metaspace", &self.metaspace, self.used.metaspace, ScalingMetric::MetaspaceMemoryUsed, options);
+        let (first, second) = match self.order {
+            BudgetOrder::HeapFirst => (heap, metaspace),
+            BudgetOrder::MetaspaceFirst => (metaspace, heap),
+        };
+        let mut step = Step::new("memory of a TaskManager")
+            .formula("max - left")
+            .input("max", bytes(self.max), Origin::Topology)
+            .input("left", bytes(self.compensation.left), Origin::Step)
+            .value(bytes(self.total))
+            .verdict(if self.compensation.left == 0 { Verdict::Limited } else { Verdict::Computed });
+        step.children = vec![
+            kept("framework off-heap", &self.framework_off_heap, options, OptionId::FrameworkOffHeapSize),
+            kept("task off-heap", &self.task_off_heap, options, OptionId::TaskOffHeapSize),
+            kept("JVM overhead", &self.overhead, options, OptionId::OverheadFraction),
+            self.network_step(options),
+            first,
+            second,
+            self.managed_step(options),
+            self.compensation_step(options),
+        ];
+        step
+    }
+
+    /// A pool that follows measured use.
+    fn by_use(&self, label: &'static str, grant: &Grant, used: f64, metric: ScalingMetric, options: &Options) -> Step {
+        pool(label, grant)
+            .formula("min(used × (1 + overhead), left)")
+            .input("used", Value::number(used, Unit::Bytes), Origin::Metric { name: metric.name().into() })
+            .input(
+                "overhead",
+                Value::number(self.headroom, Unit::Ratio),
+                options.origin(OptionId::MemoryTuningOverhead),
+            )
+    }
+
+    fn network_step(&self, options: &Options) -> Step {
+        let number = |n: i32| Value::number(f64::from(n), Unit::None);
+        pool("network", &self.network)
+            .formula("slots × Σ over gates (channels × per-channel + per-gate) × segment")
+            .input("slots", number(options.number_of_task_slots), options.origin(OptionId::NumberOfTaskSlots))
+            .input("per-channel", number(options.buffers_per_channel), options.origin(OptionId::BuffersPerChannel))
+            .input(
+                "per-gate",
+                number(options.floating_buffers_per_gate),
+                options.origin(OptionId::FloatingBuffersPerGate),
+            )
+            .input("segment", bytes(super::signed(options.segment_size.0)), options.origin(OptionId::SegmentSize))
+    }
+
+    fn managed_step(&self, options: &Options) -> Step {
+        let used = Value::number(self.used.managed, Unit::Bytes);
+        let formula = match (self.used.managed as i64 <= 0, options.maximize_managed_memory) {
+            (true, _) => "0, because none is used: the state is on the heap",
+            (false, true) => "all that is left",
+            (false, false) => "min(configured, left)",
+        };
+        pool("managed", &self.managed)
+            .formula(formula)
+            .input("used", used, Origin::Metric { name: ScalingMetric::ManagedMemoryUsed.name().into() })
+            .input("configured", bytes(super::signed(self.spec.managed)), options.origin(OptionId::ManagedFraction))
+            .input(
+                "maximize",
+                Value::Flag { value: options.maximize_managed_memory },
+                options.origin(OptionId::MaximizeManagedMemory),
+            )
+    }
+
+    fn compensation_step(&self, options: &Options) -> Step {
+        pool("more heap for fewer TaskManagers", &self.compensation)
+            .formula("min(factor × heap - heap, left)")
+            .input("factor", Value::number(self.compensation_factor, Unit::Ratio), Origin::Step)
+            .input("heap", bytes(self.heap.granted), Origin::Step)
+            .input(
+                "enabled",
+                Value::Flag { value: options.scale_down_compensation_enabled },
+                options.origin(OptionId::ScaleDownCompensationEnabled),
+            )
+    }
+}
+
+/// A pool that stays as configured.
+fn kept(label: &'static str, grant: &Grant, options: &Options, id: OptionId) -> Step {
+    pool(label, grant).formula("min(configured, left)").input("configured", bytes(grant.wanted), options.origin(id))
+}
+
+fn pool(label: &'static str, grant: &Grant) -> Step {
+    let limited = grant.granted < grant.wanted;
+    Step::new(label)
+        .input("left", bytes(grant.left.saturating_add(grant.granted)), Origin::Step)
+        .value(bytes(grant.granted))
+        .verdict(if limited { Verdict::Limited } else { Verdict::Computed })
+}
