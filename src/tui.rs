@@ -9,3 +9,4 @@ pub mod filter;
 pub mod format;
 pub mod screens;
 pub mod theme;
+pub mod widgets;
