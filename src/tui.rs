@@ -4,9 +4,21 @@
 //! and changes it through [`Command`](crate::domain::command::Command)s only; it must not call the network, and no other room
 //! knows `ratatui` or `crossterm`.
 
+pub mod action;
+pub mod draw;
+pub mod event;
 pub mod file;
 pub mod filter;
 pub mod format;
+pub mod keymap;
+pub mod logging;
+pub mod model;
+pub mod overlays;
+pub mod run;
 pub mod screens;
+pub mod terminal;
 pub mod theme;
+pub mod update;
 pub mod widgets;
+
+pub use run::{Ended, TuiError, TuiOptions, run};

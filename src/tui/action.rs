@@ -1,0 +1,347 @@
+//! The one registry of actions: what a person can do, how dangerous it is, what it needs, its default keys, and whether it
+//! can be done now. Keys, help, palette, hints and the names in `keymap.toml` all come from here, so they cannot drift.
+
+use std::borrow::Cow;
+
+use crate::domain::decision::DecisionState;
+use crate::domain::job::Realization;
+
+use super::model::Model;
+use super::screens::Screen;
+
+/// The consequence of an action, and thereby its confirmation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Danger {
+    /// Level 0, local: look, filter, pause. No confirmation.
+    Local,
+    /// Level 1: an effect without a restart. `y`.
+    Effect,
+    /// Level 2: restarts or stops a job and keeps its state. A dialog, then `y`.
+    Restarts,
+    /// Level 3: can lose state or removes a resource. The name is typed, then `y`.
+    Loses,
+}
+
+/// What an action works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// Nothing in particular.
+    Nothing,
+    /// A job: the screen's, or the selected one.
+    Job,
+    /// A decision: the screen's, the selected one, or that of the job.
+    Decision,
+}
+
+/// Where an action stands in help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Group {
+    Decide,
+    Move,
+    Go,
+    View,
+    Copy,
+    Program,
+}
+
+impl Group {
+    /// All groups, in the order of help.
+    pub const ALL: [Self; 6] = [Self::Decide, Self::Move, Self::Go, Self::View, Self::Copy, Self::Program];
+
+    /// The heading in help.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Decide => "Decide",
+            Self::Move => "Move",
+            Self::Go => "Go to",
+            Self::View => "View",
+            Self::Copy => "Copy",
+            Self::Program => "Program",
+        }
+    }
+}
+
+/// Why an action cannot be done now, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable(pub Cow<'static, str>);
+
+fn no(why: impl Into<Cow<'static, str>>) -> Result<(), Unavailable> {
+    Err(Unavailable(why.into()))
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident $id:literal $title:literal $group:ident $danger:ident $target:ident [$($keys:literal),*]),* $(,)?) => {
+        /// Everything a person can do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Action { $(#[doc = $title] $(#[$doc])* $name),* }
+
+        impl Action {
+            /// Every action, in the order of help.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The name in `keymap.toml` and logs.
+            pub fn id(self) -> &'static str {
+                match self { $(Self::$name => $id),* }
+            }
+
+            /// What it does, in a few words.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title),* }
+            }
+
+            /// Where it stands in help.
+            pub fn group(self) -> Group {
+                match self { $(Self::$name => Group::$group),* }
+            }
+
+            /// Its consequence.
+            pub fn danger(self) -> Danger {
+                match self { $(Self::$name => Danger::$danger),* }
+            }
+
+            /// What it works on.
+            pub fn needs_target(self) -> Target {
+                match self { $(Self::$name => Target::$target),* }
+            }
+
+            /// The keys unless `keymap.toml` says otherwise; keys of one sequence are separated by blanks.
+            pub fn default_keys(self) -> &'static [&'static str] {
+                match self { $(Self::$name => &[$($keys),*]),* }
+            }
+        }
+    };
+}
+
+actions! {
+    Approve "approve" "approve" Decide Restarts Decision ["a"],
+    Reject "reject" "reject with a reason" Decide Effect Decision ["R"],
+    Snooze "snooze" "snooze" Decide Effect Decision ["S"],
+
+    Up "up" "up" Move Local Nothing ["k", "up"],
+    Down "down" "down" Move Local Nothing ["j", "down"],
+    Left "left" "fold, or to the left" Move Local Nothing ["h", "left"],
+    Right "right" "unfold, or to the right" Move Local Nothing ["l", "right"],
+    Top "top" "to the top" Move Local Nothing ["g g", "home"],
+    Bottom "bottom" "to the bottom" Move Local Nothing ["G", "end"],
+    HalfUp "half-up" "half a page up" Move Local Nothing ["ctrl-u", "pageup"],
+    HalfDown "half-down" "half a page down" Move Local Nothing ["ctrl-d", "pagedown"],
+    Open "open" "open" Move Local Nothing ["enter"],
+    NextPane "next-pane" "next pane" Move Local Nothing ["tab"],
+
+    Back "back" "one level back" Go Local Nothing ["esc"],
+    Leave "leave" "one level back; ends the program on the fleet" Go Local Nothing ["q"],
+    Fleet "fleet" "fleet" Go Local Nothing ["1", "g f"],
+    Job "job" "job" Go Local Job ["2", "g j"],
+    Memory "memory" "memory" Go Local Job ["3", "g m"],
+    Problems "problems" "problems" Go Local Job ["4", "g p"],
+    Checkpoints "checkpoints" "checkpoints" Go Local Job ["5", "g c"],
+    TaskManagers "task-managers" "TaskManagers" Go Local Job ["6", "g t"],
+    Decisions "decisions" "decisions" Go Local Nothing ["7", "g i"],
+    Decision "decision" "decision of this job" Go Local Decision ["d", "g d"],
+    Log "log" "the program's log" Go Local Nothing ["8", "g l"],
+    LastView "last-view" "the view before" Go Local Nothing ["-"],
+    Earlier "earlier" "earlier in the history of views" Go Local Nothing ["["],
+    Later "later" "later in the history of views" Go Local Nothing ["]"],
+
+    Filter "filter" "filter" View Local Nothing ["/"],
+    Sort "sort" "sort by the next column" View Local Nothing ["o"],
+    Reverse "reverse" "turn the order round" View Local Nothing ["O"],
+    Pause "pause" "freeze the picture, or go on" View Local Nothing ["p"],
+    Expand "expand" "pane over the whole screen" View Local Nothing ["e"],
+    Chart "chart" "next metric of the chart" View Local Nothing ["m"],
+    UnfoldAll "unfold-all" "unfold everything" View Local Nothing ["z o"],
+    FoldAll "fold-all" "fold everything" View Local Nothing ["z c"],
+    Refresh "refresh" "ask the sources again now" View Local Job ["r"],
+    Utc "utc" "times in UTC or local" View Local Nothing ["u"],
+    Theme "theme" "next theme" View Local Nothing ["T"],
+
+    CopyId "copy-id" "copy the id" Copy Local Nothing ["c i"],
+    CopyName "copy-name" "copy the name" Copy Local Nothing ["c n"],
+    CopyVertex "copy-vertex" "copy the id of the selected vertex" Copy Local Nothing ["c v"],
+    CopyUrl "copy-url" "copy the address of the Flink page" Copy Local Job ["c u"],
+
+    Help "help" "help" Program Local Nothing ["?"],
+    Palette "palette" "every action by name" Program Local Nothing [":"],
+    Notices "notices" "what the header's notices mean" Program Local Nothing ["!"],
+    Mouse "mouse" "mouse wheel on or off" Program Local Nothing ["M"],
+    Counters "counters" "counters of the program itself" Program Local Nothing ["f12"],
+    Redraw "redraw" "draw everything again" Program Local Nothing ["ctrl-l"],
+    Suspend "suspend" "suspend the program" Program Local Nothing ["ctrl-z"],
+    Quit "quit" "end the program" Program Local Nothing ["ctrl-c"],
+}
+
+impl Action {
+    /// The action with this id.
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| action.id() == id)
+    }
+
+    /// Whether it can be done now.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn available(self, model: &Model) -> Result<(), Unavailable> {
+        if self.danger() > Danger::Local {
+            model.may_act()?;
+        }
+        match self.needs_target() {
+            Target::Nothing => {}
+            Target::Job if model.job().is_none() => return no("no job is selected"),
+            Target::Decision if model.decision().is_none() => {
+                return no(if model.job().is_some() { "this job has no decision" } else { "no decision is selected" });
+            }
+            Target::Job | Target::Decision => {}
+        }
+        match self {
+            Self::Approve | Self::Reject | Self::Snooze => decide(self, model),
+            Self::Up | Self::Down | Self::Top | Self::Bottom | Self::HalfUp | Self::HalfDown => Ok(()),
+            Self::Left | Self::Right | Self::UnfoldAll | Self::FoldAll => match model.screen() {
+                Screen::Job(_) | Screen::Decision(_) | Screen::Problems(_) | Screen::Checkpoints(_) => Ok(()),
+                Screen::Fleet | Screen::Memory(_) | Screen::TaskManagers(_) | Screen::Decisions | Screen::Log => {
+                    no("nothing to unfold on this screen")
+                }
+            },
+            Self::Open => match model.screen() {
+                Screen::Fleet | Screen::Decisions if !model.has_selection() => no("nothing is selected"),
+                Screen::Memory(_) | Screen::TaskManagers(_) | Screen::Log => no("nothing to open on this screen"),
+                _ => Ok(()),
+            },
+            Self::NextPane | Self::Expand | Self::Chart => match model.screen() {
+                Screen::Job(_) => Ok(()),
+                _ => no("only on the screen of a job"),
+            },
+            Self::Filter => match model.screen() {
+                Screen::Decision(_) | Screen::Log => no("nothing to filter on this screen"),
+                _ => Ok(()),
+            },
+            Self::Sort | Self::Reverse => match model.screen() {
+                Screen::Fleet | Screen::Decisions => Ok(()),
+                _ => no("only on the fleet and the decisions"),
+            },
+            Self::Back => {
+                if model.can_go_back() {
+                    Ok(())
+                } else {
+                    no("this is the first level; q ends the program")
+                }
+            }
+            Self::LastView => {
+                if model.has_last_view() {
+                    Ok(())
+                } else {
+                    no("there was no other view yet")
+                }
+            }
+            Self::Earlier => {
+                if model.has_earlier() {
+                    Ok(())
+                } else {
+                    no("nothing earlier")
+                }
+            }
+            Self::Later => {
+                if model.has_later() {
+                    Ok(())
+                } else {
+                    no("nothing later")
+                }
+            }
+            Self::CopyId | Self::CopyName | Self::CopyVertex => match model.copyable(self) {
+                Some(_) => Ok(()),
+                None => no("nothing is selected"),
+            },
+            Self::CopyUrl => match model.copyable(self) {
+                Some(_) => Ok(()),
+                None => no("the address of this cluster's Flink page is not known"),
+            },
+            Self::Refresh => {
+                if model.loop_ended() {
+                    no("the control loop has ended")
+                } else {
+                    Ok(())
+                }
+            }
+            Self::Notices => {
+                if model.shown().notices.is_empty() {
+                    no("the header shows no notice")
+                } else {
+                    Ok(())
+                }
+            }
+            Self::Leave
+            | Self::Fleet
+            | Self::Job
+            | Self::Memory
+            | Self::Problems
+            | Self::Checkpoints
+            | Self::TaskManagers
+            | Self::Decisions
+            | Self::Decision
+            | Self::Log
+            | Self::Pause
+            | Self::Utc
+            | Self::Theme
+            | Self::Help
+            | Self::Palette
+            | Self::Mouse
+            | Self::Counters
+            | Self::Redraw
+            | Self::Suspend
+            | Self::Quit => Ok(()),
+        }
+    }
+
+    /// The most useful actions of a screen, for the hint line.
+    pub fn hints(screen: &Screen) -> &'static [Self] {
+        match screen {
+            Screen::Fleet => {
+                &[Self::Open, Self::Decision, Self::Approve, Self::Filter, Self::Sort, Self::Decisions, Self::Pause]
+            }
+            Screen::Job(_) => &[
+                Self::Decision,
+                Self::Approve,
+                Self::NextPane,
+                Self::Chart,
+                Self::Memory,
+                Self::Problems,
+                Self::Checkpoints,
+                Self::Back,
+            ],
+            Screen::Memory(_) | Screen::TaskManagers(_) => &[Self::Job, Self::CopyId, Self::Filter, Self::Back],
+            Screen::Problems(_) => &[Self::Open, Self::CopyId, Self::Filter, Self::Back],
+            Screen::Checkpoints(_) => &[Self::Open, Self::CopyId, Self::Filter, Self::Back],
+            Screen::Decisions => {
+                &[Self::Open, Self::Approve, Self::Reject, Self::Snooze, Self::Filter, Self::Sort, Self::Back]
+            }
+            Screen::Decision(_) => {
+                &[Self::Approve, Self::Reject, Self::Snooze, Self::Right, Self::UnfoldAll, Self::Job, Self::Back]
+            }
+            Screen::Log => &[Self::HalfUp, Self::HalfDown, Self::Bottom, Self::Back],
+        }
+    }
+}
+
+/// Whether the decision in question can be decided on now.
+fn decide(action: Action, model: &Model) -> Result<(), Unavailable> {
+    let Some(decision) = model.decision() else { return no("no decision is selected") };
+    match &decision.state {
+        DecisionState::Pending => {}
+        DecisionState::Snoozed { .. } if action == Action::Approve || action == Action::Reject => {}
+        state => return no(format!("decision {} is {}", decision.id, state.word())),
+    }
+    if let Some(under_way) = model.in_flight_on(decision.id) {
+        return no(format!("{under_way} of decision {} is under way", decision.id));
+    }
+    if action != Action::Approve {
+        return Ok(());
+    }
+    if let Some(why) = &decision.blocked {
+        return no(why.clone());
+    }
+    match model.latest().job(&decision.target.job).map(|job| &job.realization) {
+        None => no("its job is gone"),
+        Some(Realization::AdviseOnly { why }) => no(why.clone()),
+        Some(Realization::PatchResource { .. } | Realization::ResourceRequirements) => Ok(()),
+    }
+}

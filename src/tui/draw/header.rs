@@ -1,0 +1,158 @@
+//! The two lines on top: where data come from and how fresh they are, what must not be overlooked, and where the user is.
+
+use std::time::Duration;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use crate::domain::decision::DecisionState;
+use crate::domain::freshness::Freshness;
+use crate::domain::health::Severity;
+use crate::domain::job::Mode;
+use crate::domain::snapshot::{SourceState, SourceView};
+use crate::tui::action::Action;
+use crate::tui::model::Model;
+use crate::tui::screens::{Ctx, Screen};
+use crate::tui::theme::Slot;
+
+/// Sources that are named one by one at most.
+const SOURCES: usize = 3;
+/// A source that is fine answers at least this often.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Draws the header.
+pub(super) fn header(frame: &mut Frame, area: Rect, ctx: &Ctx, model: &Model) {
+    let style = |slot| ctx.theme.style(slot);
+    frame.buffer_mut().set_style(area, style(Slot::Header));
+    let right = Line::from(facts(ctx, model));
+    let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
+    let [left_area, right_area] = [
+        Rect { width: area.width - right_width, ..area },
+        Rect { x: area.right() - right_width, width: right_width, ..area },
+    ];
+    let mut left = vec![Span::styled(" flightdeck ", style(Slot::Title))];
+    let mut sources: Vec<&SourceView> = ctx.snapshot.sources.iter().map(AsRef::as_ref).collect();
+    sources.sort_by_key(|source| !matches!(source.state, SourceState::Lost { .. }));
+    for source in sources.iter().take(SOURCES) {
+        left.extend(source_spans(ctx, source));
+    }
+    if sources.len() > SOURCES {
+        left.push(Span::styled(format!(" and {} more", sources.len() - SOURCES), style(Slot::Muted)));
+    }
+    if sources.is_empty() {
+        left.push(Span::styled(" no source yet", style(Slot::Muted)));
+    }
+    frame.render_widget(Line::from(left), left_area);
+    frame.render_widget(right, right_area);
+}
+
+fn source_spans(ctx: &Ctx, source: &SourceView) -> Vec<Span<'static>> {
+    let theme = ctx.theme;
+    let freshness = Freshness::of(source.last_ok, PERIOD, ctx.now);
+    let (slot, glyph, text) = match &source.state {
+        SourceState::Connecting => (Slot::Info, theme.glyphs.info, "connecting".to_owned()),
+        SourceState::Live if freshness == Freshness::Live => {
+            if let Some(at) = source.last_ok {
+                ctx.next.at(at + PERIOD * 2 + Duration::from_millis(1));
+            }
+            (Slot::Ok, theme.glyphs.ok, "live".to_owned())
+        }
+        SourceState::Live => {
+            let age = source.last_ok.map(|at| format!(" {}", ctx.age(at))).unwrap_or_default();
+            (Slot::Warning, theme.glyphs.stale, format!("{}{age}", freshness.word()))
+        }
+        SourceState::Lost { since, attempt, next_attempt_at, .. } => {
+            let (since, next) = (ctx.age(*since), ctx.left(*next_attempt_at));
+            (Slot::Error, theme.glyphs.lost, format!("lost {since}, try {attempt} in {next}"))
+        }
+    };
+    vec![
+        Span::styled(format!(" {glyph} "), theme.style(slot)),
+        Span::styled(source.id.to_string(), theme.style(Slot::Emphasis)),
+        Span::styled(format!(" {text} "), theme.style(slot)),
+    ]
+}
+
+/// What must not be overlooked, and the counters.
+fn facts(ctx: &Ctx, model: &Model) -> Vec<Span<'static>> {
+    let theme = ctx.theme;
+    let snapshot = ctx.snapshot;
+    let mut words: Vec<(Slot, String)> = Vec::new();
+    if let Some(frozen) = ctx.frozen {
+        words.push((Slot::Frozen, format!("{} FROZEN {}", theme.glyphs.paused, ctx.age(frozen))));
+    }
+    if model.loop_ended() {
+        words.push((Slot::Critical, "LOOP ENDED".to_owned()));
+    }
+    if snapshot.read_only {
+        words.push((Slot::Notice, "READ-ONLY".to_owned()));
+    }
+    let noticed = |word: &str| snapshot.notices.iter().any(|notice| notice.short.to_lowercase().contains(word));
+    let auto = snapshot.jobs.iter().filter(|job| job.mode == Mode::Auto).count();
+    if auto > 0 && !noticed("auto") {
+        words.push((Slot::Notice, format!("AUTO {auto}")));
+    }
+    if snapshot.sources.iter().any(|source| source.insecure) && !noticed("insecure") {
+        words.push((Slot::Notice, "INSECURE".to_owned()));
+    }
+    words.extend(snapshot.notices.iter().map(|notice| (Slot::Notice, notice.short.clone())));
+    let mut spans: Vec<Span> = Vec::new();
+    for (slot, word) in words {
+        spans.push(Span::styled(format!(" {word} "), theme.style(slot)));
+        spans.push(Span::raw(" "));
+    }
+    spans.push(Span::styled(format!("{} jobs", snapshot.jobs.len()), theme.style(Slot::Muted)));
+    for severity in [Severity::Critical, Severity::Error, Severity::Warning] {
+        let count = snapshot.jobs.iter().filter(|job| job.health.word.severity() == severity).count();
+        if count > 0 {
+            let text = format!(" {}{count}", theme.severity_glyph(severity));
+            spans.push(Span::styled(text, theme.style(Slot::severity(severity))));
+        }
+    }
+    let waiting = snapshot.decisions.iter().filter(|decision| decision.state == DecisionState::Pending).count();
+    if waiting > 0 {
+        let text = format!(" {} {waiting} wait", theme.glyphs.muted);
+        spans.push(Span::styled(text, theme.style(Slot::Accent)));
+    }
+    spans.push(Span::raw(" "));
+    spans
+}
+
+/// Draws where the user is, and what the list leaves out.
+pub(super) fn breadcrumbs(frame: &mut Frame, area: Rect, ctx: &Ctx, model: &Model) {
+    let theme = ctx.theme;
+    let mut left = vec![Span::raw(" ")];
+    let path = model.places.path();
+    for (at, screen) in path.iter().enumerate() {
+        if at > 0 {
+            left.push(Span::styled(format!(" {} ", theme.glyphs.chevron), theme.style(Slot::Muted)));
+        }
+        let name = match screen {
+            Screen::Job(key) => ctx.snapshot.job(key).map_or("gone", |job| job.name.as_str()).to_owned(),
+            Screen::Decision(id) => id.to_string(),
+            screen => screen.title().to_owned(),
+        };
+        let slot = if at + 1 == path.len() { Slot::Title } else { Slot::Muted };
+        left.push(Span::styled(name, theme.style(slot)));
+    }
+    let filter = model.filter();
+    let mut right = Vec::new();
+    if !filter.text.is_empty() {
+        right.push(Span::styled(format!("/{}", filter.text), theme.style(Slot::Match)));
+        match &filter.error {
+            Some(error) => right.push(Span::styled(format!("  {error}"), theme.style(Slot::Error))),
+            None => {
+                let key = model.keymap().key_text(Action::Back);
+                right.push(Span::styled(format!("  {key} clears"), theme.style(Slot::Hint)));
+            }
+        }
+    }
+    right.push(Span::raw(" "));
+    let right_width = right.iter().map(|span| span.content.width()).sum::<usize>();
+    let right_width = u16::try_from(right_width).unwrap_or(u16::MAX).min(area.width / 2);
+    frame.render_widget(Line::from(left), Rect { width: area.width - right_width, ..area });
+    let right_area = Rect { x: area.right() - right_width, width: right_width, ..area };
+    frame.render_widget(Line::from(right), right_area);
+}
