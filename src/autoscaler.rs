@@ -4,9 +4,13 @@
 //! restart estimate and the explanation of all of them. It does no I/O, reads no clock, is not async, and knows nothing of
 //! Kubernetes, HTTP or a screen. `autoscaler.md` of the references is its contract; two generations of rules are supported.
 
+pub mod alignment;
 pub mod collect;
+pub mod evaluate;
+pub mod events;
 pub mod explain;
 pub mod generation;
+mod graph;
 pub mod memory;
 pub mod number;
 pub mod options;
@@ -14,4 +18,5 @@ pub mod pass;
 pub mod restart;
 mod time;
 pub mod tuning;
+pub mod vertex;
 pub mod window;

@@ -16,7 +16,6 @@ pub fn before(at: Timestamp, by: Duration) -> Timestamp {
     TimeDelta::from_std(by).ok().and_then(|by| at.checked_sub_signed(by)).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
-#[allow(dead_code)]
 /// Whole seconds of a duration, as the contract's `seconds(...)` (§0.3).
 pub fn seconds(duration: Duration) -> f64 {
     duration.as_secs() as f64
