@@ -3,6 +3,7 @@
 //! Owns the formulas of §4 and nothing else. It decides nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::explain::Explain;
 use super::generation::InputRateRule;
@@ -61,7 +62,7 @@ pub(in crate::autoscaler) fn averaged(value: f64) -> Option<Evaluated> {
     Some(Evaluated { current: f64::NAN, average: round3(value) })
 }
 
-/// Evaluates a window (§4). `restart_seconds` is the restart time that the formulas reckon with.
+/// Evaluates a window (§4). `restart` is the restart time to reckon with; the formulas take its whole seconds.
 ///
 /// # Errors
 /// If the ingestion rate of a source is unknown or a sample lacks a vertex: the whole evaluation fails, as the operator's.
@@ -69,11 +70,12 @@ pub fn evaluate(
     options: &Options,
     topology: &Topology,
     samples: &[Arc<Sample>],
-    restart_seconds: f64,
+    restart: Duration,
     now: Timestamp,
     explain: &mut Explain,
 ) -> Result<EvaluatedWindow, EvaluateError> {
     let newest = samples.last().ok_or(EvaluateError::NoSample)?;
+    let restart_seconds = seconds(restart);
     let graph = Graph::new(topology);
     let window = Window { samples, uniform: uniform(samples), least_ms: options.generation.rules().least_rate_ms };
     let series = graph.vertices().iter().map(|v| window.series(v.id)).collect::<Result<Vec<_>, _>>()?;
@@ -110,7 +112,7 @@ pub fn evaluate(
     let global = global_metrics(samples, &newest.global);
     explain.step(|| steps::global(&global, newest.at));
     let evaluation =
-        Evaluation { at: now, vertices, global, restart_time_seconds: restart_seconds, processing_backlog };
+        Evaluation { at: now, vertices, global, restart_time_seconds: restart.as_secs_f64(), processing_backlog };
     Ok(EvaluatedWindow { evaluation, backlog })
 }
 

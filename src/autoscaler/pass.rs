@@ -9,12 +9,16 @@ use std::sync::Arc;
 
 use chrono::FixedOffset;
 
+use super::evaluate::{EvaluatedWindow, evaluate};
+use super::events;
+use super::execute::{Executor, forget_expected_rates};
 use super::explain::Explain;
 use super::options::Options;
+use super::reasons::clock_time;
 use super::restart::{self, RestartTime};
 use crate::domain::Timestamp;
 use crate::domain::decision::{ConfigChanges, Prediction, VertexChange};
-use crate::domain::evaluation::Evaluation;
+use crate::domain::evaluation::{Evaluation, ScalingMetric as M};
 use crate::domain::explanation::Explanation;
 use crate::domain::ids::VertexId;
 use crate::domain::reason::{Reason, ReasonCode};
@@ -251,23 +255,70 @@ impl<'a> Run<'a> {
         }
         let restart = restart::estimate(&self.out.kept.restarts, input.options);
         self.out.restart = Some(restart);
-        self.window_not_full(ReasonCode::WindowFilling)
+        self.explain.step(|| restart::step(restart, input.options));
+        let evaluated =
+            evaluate(input.options, input.topology, input.window, restart.time, input.now, &mut self.explain);
+        let mut window = match evaluated {
+            Ok(window) => window,
+            Err(error) => return self.failed(error.to_string()),
+        };
+        let reason = if input.status.full {
+            recommend_current(&mut window.evaluation);
+            self.execute(restart, &mut window)
+        } else {
+            self.window_not_full(ReasonCode::WindowFilling)
+        };
+        self.out.evaluation = Some(window.evaluation);
+        reason
+    }
+
+    /// The executor on a full window. If it fails half-way, nothing of what it did stays (§1.4).
+    fn execute(&mut self, restart: RestartTime, window: &mut EvaluatedWindow) -> Reason {
+        let executor = Executor {
+            input: self.input,
+            restart,
+            window: &mut *window,
+            out: &mut self.out,
+            explain: &mut self.explain,
+        };
+        match executor.run() {
+            Ok(reason) => reason,
+            Err(error) => {
+                forget_expected_rates(&mut window.evaluation.vertices);
+                self.out.changes.clear();
+                self.out.kept.delayed_scale_down.clone_from(&self.input.state.delayed_scale_down);
+                self.failed(error.to_string())
+            }
+        }
+    }
+
+    /// The pass fails: an error event and nothing else (§1.4).
+    fn failed(&mut self, message: String) -> Reason {
+        self.out.events.clear();
+        self.out.events.push(events::autoscaler_error(message.clone()));
+        Reason::new(ReasonCode::EvaluationFailed, format!("{message}."))
     }
 
     /// The reason of a pass whose window is not full: stabilizing, or `code`.
     fn window_not_full(&self, code: ReasonCode) -> Reason {
         let status = self.input.status;
         if self.input.now < status.stable_at {
-            let sentence =
-                format!("The job is stabilizing after its start, until {}.", status.stable_at.format("%H:%M:%S"));
+            let sentence = format!("The job is stabilizing after its start, until {}.", clock_time(status.stable_at));
             return Reason { until: Some(status.stable_at), ..Reason::new(ReasonCode::Stabilizing, sentence) };
         }
         let percent = (status.fill * 100.0).floor();
         let sentence = match code {
             ReasonCode::TooFewSamples => format!("Only {} sample so far; two are needed for a rate.", status.samples),
-            _ => format!("The metric window is {percent} % full, until {}.", status.full_at.format("%H:%M:%S")),
+            _ => format!("The metric window is {percent} % full, until {}.", clock_time(status.full_at)),
         };
         Reason { until: Some(status.full_at), ..Reason::new(code, sentence) }
+    }
+}
+
+/// Until the executor decides otherwise, every vertex is recommended the parallelism it has (L10a).
+fn recommend_current(evaluation: &mut Evaluation) {
+    for (_, metrics) in &mut evaluation.vertices {
+        metrics.set(M::RecommendedParallelism, metrics.get(M::Parallelism));
     }
 }
 

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::options::Options;
+use super::options::{OptionId, Options};
 use super::time::before;
 use crate::domain::Timestamp;
+use crate::domain::explanation::{Origin, Step, Value};
 use crate::domain::ids::VertexId;
 use crate::domain::scaling::{RestartRecord, ScalingState, ScalingSummary};
 use crate::domain::topology::Topology;
+use crate::domain::units::Unit;
 
 #[cfg(test)]
 mod tests;
@@ -77,6 +79,27 @@ pub fn estimate(restarts: &[RestartRecord], options: &Options) -> RestartTime {
             RestartTime { time, measured: true }
         }
         None => RestartTime { time: options.restart_time, measured: false },
+    }
+}
+
+/// The restart time as a step of an explanation.
+pub(super) fn step(restart: RestartTime, options: &Options) -> Step {
+    let seconds = |time: Duration| Value::number(time.as_secs_f64(), Unit::Seconds);
+    let step = Step::new("Restart time").value(seconds(restart.time));
+    match restart.measured {
+        true => step
+            .formula("largest tracked restart, at most restart.time-tracking.limit")
+            .input("largest tracked restart", seconds(restart.time), Origin::History)
+            .input(
+                "restart.time-tracking.limit",
+                seconds(options.restart_time_tracking_limit),
+                options.origin(OptionId::RestartTimeTrackingLimit),
+            ),
+        false => step.formula("restart.time").input(
+            "restart.time",
+            seconds(options.restart_time),
+            options.origin(OptionId::RestartTime),
+        ),
     }
 }
 
