@@ -11,6 +11,7 @@ pub mod fault;
 pub mod flow;
 pub mod graph;
 pub mod job;
+pub mod kubernetes;
 pub mod memory;
 pub mod meters;
 pub mod noise;

@@ -314,7 +314,7 @@ impl KubeClient {
             for item in items {
                 match project(item) {
                     Ok(row) => listing.rows.push(row),
-                    Err(broken) => listing.broken.push(broken),
+                    Err(broken) => listing.broken.push(*broken),
                 }
             }
             listing.resource_version = version;

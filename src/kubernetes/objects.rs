@@ -134,7 +134,7 @@ pub trait Projection: Sized + Send + Sync + 'static {
 }
 
 /// Projects an object or says what is wrong with it.
-pub(super) fn project<R: Projection>(object: &Value) -> Result<R, Broken> {
+pub(super) fn project<R: Projection>(object: &Value) -> Result<R, Box<Broken>> {
     R::project(object).map_err(|why| {
         let text = |name: &str| {
             object
@@ -146,7 +146,7 @@ pub(super) fn project<R: Projection>(object: &Value) -> Result<R, Broken> {
                 .take(253)
                 .collect()
         };
-        Broken { namespace: text("namespace"), name: text("name"), uid: text("uid"), why }
+        Box::new(Broken { namespace: text("namespace"), name: text("name"), uid: text("uid"), why })
     })
 }
 

@@ -152,6 +152,9 @@ impl<R: Projection> Collection<R> {
     }
 }
 
+/// Watches in a row that ended at once, from which on that is a loss of contact and no accident.
+const SHORT_LIVED: u32 = 3;
+
 /// Why a session ended.
 enum End {
     /// Nobody listens any more.
@@ -193,6 +196,7 @@ pub async fn run<R: Projection>(
     let mut version: Option<String> = None;
     let mut attempt = 0;
     let mut expired_in_a_row = 0;
+    let mut short_lived_in_a_row = 0;
     loop {
         let before = version.clone();
         let mut opened = false;
@@ -208,7 +212,14 @@ pub async fn run<R: Projection>(
             End::Closed => return,
             End::Over { lived } => {
                 let shortest = watch.client.limits().back_off.0;
-                (None, shortest.saturating_sub(lived))
+                short_lived_in_a_row = if lived < shortest { short_lived_in_a_row + 1 } else { 0 };
+                if short_lived_in_a_row < SHORT_LIVED {
+                    (None, shortest.saturating_sub(lived))
+                } else {
+                    attempt = short_lived_in_a_row - SHORT_LIVED + 1;
+                    let what = format!("watch {}", R::KIND.plural());
+                    (Some(KubeError::Unreachable { what, why: "every watch ends at once".to_owned() }), Duration::ZERO)
+                }
             }
             End::Expired(error) => {
                 version = None;
@@ -273,10 +284,11 @@ impl<R: Projection> Watch<R> {
         *opened = true;
         let (begun, limits) = (Instant::now(), self.client.limits());
         let mut heard_at = begun;
-        self.out.send(Update::Current).await?;
+        // A watch that may end at once is not contact yet: that is said when it has said something or lasted a moment.
+        let mut wait = limits.back_off.0.min(limits.heartbeat);
         loop {
             let line = tokio::select! {
-                line = tokio::time::timeout(limits.heartbeat, lines.next()) => line,
+                line = tokio::time::timeout(wait, lines.next()) => line,
                 () = self.out.closed() => return Ok(End::Closed),
             };
             match line {
@@ -292,6 +304,7 @@ impl<R: Projection> Watch<R> {
                 Err(_) => {
                     self.client.alive().await?;
                     self.out.send(Update::Current).await?;
+                    wait = limits.heartbeat;
                 }
             }
         }
@@ -335,7 +348,7 @@ impl<R: Projection> Watch<R> {
         let update = match event.get("type").and_then(Value::as_str).unwrap_or_default() {
             "ADDED" | "MODIFIED" => match project::<R>(object) {
                 Ok(row) => Update::Applied(row),
-                Err(broken) => Update::Broken(broken),
+                Err(broken) => Update::Broken(*broken),
             },
             "DELETED" => match uid_of(object) {
                 Ok(uid) => Update::Deleted { uid },
