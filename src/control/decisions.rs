@@ -386,10 +386,9 @@ impl Book {
         at: Timestamp,
     ) -> Result<(), Refusal> {
         let word = verdict.word();
-        let allowed = |s: &DecisionState| match (&verdict, s) {
-            (DecisionState::Confirmed | DecisionState::Inconclusive { .. }, DecisionState::Applied) => true,
-            (DecisionState::Regressed { .. }, DecisionState::Applying | DecisionState::Applied) => true,
-            _ => false,
+        let allowed = |s: &DecisionState| {
+            use DecisionState::{Applied, Applying, Confirmed, Inconclusive, Regressed};
+            matches!((&verdict, s), (Confirmed | Inconclusive { .. }, Applied) | (Regressed { .. }, Applying | Applied))
         };
         self.in_state(id, word, allowed)?;
         if let Some(entry) = self.entry_mut(id) {

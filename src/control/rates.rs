@@ -150,7 +150,7 @@ impl Readings {
             // What a source reads is not counted at task level (`flink-rest.md` §0.11): what it emits stands for it.
             for view in &mut views {
                 let source = topology.vertex(view.id).is_some_and(crate::domain::topology::Vertex::is_source);
-                if source && !(view.records_in > 0.0) {
+                if source && (view.records_in.is_nan() || view.records_in <= 0.0) {
                     view.records_in = view.records_out;
                 }
             }
@@ -227,13 +227,13 @@ pub fn job_rates(vertices: &[VertexView], topology: Option<&Topology>, trend: La
     // The lag grows by what arrives minus what is read; what is read is known.
     let arriving = records_in + if trend.per_second.is_nan() { 0.0 } else { trend.per_second };
     let lag_seconds = match lag {
-        l if l == 0.0 => 0.0,
+        0.0 => 0.0,
         l if arriving > 0.0 => l / arriving,
         l if l.is_nan() => f64::NAN,
         _ => f64::INFINITY,
     };
     let catch_up_seconds = match (lag, trend.per_second) {
-        (l, _) if l == 0.0 => 0.0,
+        (0.0, _) => 0.0,
         (l, r) if l.is_nan() || r.is_nan() => f64::NAN,
         (l, r) if r < 0.0 => l / -r,
         _ => f64::INFINITY,

@@ -32,7 +32,7 @@ pub enum Request {
         /// What is wanted.
         intent: Intent,
         /// The target as the person saw it.
-        target: Option<Target>,
+        target: Option<Box<Target>>,
         /// When it was given.
         at: Timestamp,
     },
