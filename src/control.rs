@@ -5,9 +5,12 @@
 //! It must not draw, and it knows nothing of the embedded cluster: it only sees URLs.
 
 pub mod board;
+pub mod config;
 pub mod decisions;
 pub mod guards;
 pub mod handle;
 pub mod health;
+pub mod ownership;
+pub mod ports;
 pub mod rates;
 pub mod socket;
