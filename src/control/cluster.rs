@@ -1,0 +1,348 @@
+//! One Flink cluster: the poller of its lists, and what its jobs share.
+//!
+//! Owns the connection's state, `/overview` and `/jobs/overview`, TaskManagers while somebody looks at them, and the metrics of
+//! the whole cluster that every job's turn needs (asked once for all of them). It starts a pilot for every job that appears.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::adapters::flink::{self as adapter, Globals};
+use super::shared::{Shared, pause_before};
+use crate::domain::Timestamp;
+use crate::domain::freshness::Observed;
+use crate::domain::ids::{ClusterKey, JobId, SourceId};
+use crate::domain::job::{ClusterView, Scheduler};
+use crate::domain::memory::PoolUsage;
+use crate::domain::snapshot::SourceState;
+use crate::flink::{ClusterConfig, FlinkClient, FlinkError, JobSummary, Overview, metric_fetch_interval, scheduler_of};
+
+/// Longest pause between attempts to reach a JobManager.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Metrics of the whole cluster are shared by turns within this share of the loop's period.
+const SHARED_FOR: f64 = 0.5;
+
+/// A connection that is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub since: Timestamp,
+    pub error: String,
+}
+
+/// What is known of a cluster.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct ClusterState {
+    /// When the lists last answered.
+    pub at: Option<Timestamp>,
+    pub lost: Option<Lost>,
+    pub overview: Option<Overview>,
+    pub config: Option<ClusterConfig>,
+    /// Configuration keys of the JobManager that were set.
+    pub settings: BTreeMap<String, String>,
+    pub jobs: BTreeMap<JobId, JobSummary>,
+}
+
+impl ClusterState {
+    pub fn scheduler(&self) -> Scheduler {
+        match (&self.config, self.jobs.values().find(|j| j.scheduler != Scheduler::Unknown)) {
+            (_, Some(job)) => job.scheduler,
+            (Some(config), None) => scheduler_of(config),
+            (None, None) => Scheduler::Unknown,
+        }
+    }
+
+    pub fn web_rescale(&self) -> bool {
+        self.config.as_ref().is_some_and(|c| c.features.web_rescale)
+    }
+
+    pub fn version(&self) -> Option<&str> {
+        self.config.as_ref().map(|c| c.flink_version.as_str())
+    }
+
+    pub fn free_slots(&self) -> Option<u32> {
+        self.overview.as_ref().map(|o| o.slots_available)
+    }
+}
+
+/// A cluster as its jobs see it.
+#[derive(Debug)]
+pub(super) struct ClusterLink {
+    pub key: ClusterKey,
+    pub source: SourceId,
+    pub name: String,
+    pub namespace: Option<String>,
+    pub ui_url: Option<String>,
+    pub client: FlinkClient,
+    /// The cluster is a source of its own (plain Flink), not found through another one.
+    pub is_source: bool,
+    state: watch::Sender<Arc<ClusterState>>,
+    globals: tokio::sync::Mutex<(adapter::GlobalsCollector, Option<Observed<Globals>>)>,
+    applying: AtomicUsize,
+    hurry: Notify,
+}
+
+impl ClusterLink {
+    pub fn new(
+        key: ClusterKey,
+        source: SourceId,
+        name: String,
+        namespace: Option<String>,
+        ui_url: Option<String>,
+        client: FlinkClient,
+        is_source: bool,
+    ) -> Self {
+        let state = watch::Sender::new(Arc::new(ClusterState::default()));
+        Self {
+            key,
+            source,
+            name,
+            namespace,
+            ui_url,
+            client,
+            is_source,
+            state,
+            globals: tokio::sync::Mutex::default(),
+            applying: AtomicUsize::new(0),
+            hurry: Notify::new(),
+        }
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<Arc<ClusterState>> {
+        self.state.subscribe()
+    }
+
+    pub fn state(&self) -> Arc<ClusterState> {
+        Arc::clone(&self.state.borrow())
+    }
+
+    /// Asks for the lists at once.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    /// While the guard lives the lists are asked often.
+    pub fn watch_closely(self: &Arc<Self>) -> CloseWatch {
+        self.applying.fetch_add(1, Ordering::Relaxed);
+        self.hurry();
+        CloseWatch(Arc::clone(self))
+    }
+
+    /// Metrics of the whole cluster, shared by the turns of its jobs.
+    pub async fn globals(&self, now: Timestamp, turn: Duration) -> Result<Globals, FlinkError> {
+        let mut guard = self.globals.lock().await;
+        let (collector, kept) = &mut *guard;
+        if let Some(kept) = kept
+            && kept.age(now) < turn.mul_f64(SHARED_FOR)
+            && now >= kept.at
+        {
+            return Ok(kept.value.clone());
+        }
+        let fresh = collector.collect(&self.client).await?;
+        *kept = Some(Observed::new(fresh.clone(), now));
+        Ok(fresh)
+    }
+}
+
+/// See [`ClusterLink::watch_closely`].
+#[derive(Debug)]
+pub(super) struct CloseWatch(Arc<ClusterLink>);
+
+impl Drop for CloseWatch {
+    fn drop(&mut self) {
+        self.0.applying.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Polls a cluster until it is aborted. `appeared` is told of every list of jobs.
+pub(super) async fn poll(shared: Arc<Shared>, link: Arc<ClusterLink>, appeared: impl Fn(&JobSummary) + Send) {
+    let mut interest = shared.interest.clone();
+    let mut visible = interest.borrow_and_update().visible;
+    let mut attempt = 0;
+    let mut lists_at = Instant::now();
+    let mut task_managers = TaskManagers::default();
+    loop {
+        let now = Instant::now();
+        if now >= lists_at {
+            lists_at = match lists(&shared, &link).await {
+                Ok(state) => {
+                    attempt = 0;
+                    for job in state.jobs.values() {
+                        appeared(job);
+                    }
+                    now + period(&shared, &link, visible)
+                }
+                Err(error) => {
+                    attempt += 1;
+                    let pause = pause_before(attempt, LONGEST_PAUSE);
+                    lost(&shared, &link, &error, attempt, pause);
+                    now + pause
+                }
+            };
+        }
+        let watched = attempt == 0 && task_managers_watched(&shared, &link);
+        if watched && now >= task_managers.due {
+            task_managers.due = now + shared.config.periods.task_managers;
+            task_managers.refresh(&shared, &link).await;
+        }
+        let wake = if watched { lists_at.min(task_managers.due) } else { lists_at };
+        tokio::select! {
+            () = tokio::time::sleep_until(wake) => {}
+            () = link.hurry.notified() => lists_at = Instant::now(),
+            changed = interest.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let now_visible = interest.borrow_and_update().visible;
+                if now_visible && !visible && attempt == 0 {
+                    lists_at = Instant::now();
+                }
+                visible = now_visible;
+            }
+        }
+    }
+}
+
+fn period(shared: &Shared, link: &ClusterLink, visible: bool) -> Duration {
+    let periods = &shared.config.periods;
+    if link.applying.load(Ordering::Relaxed) > 0 {
+        periods.list_applying
+    } else if visible {
+        periods.list_visible
+    } else {
+        periods.list_hidden.min(periods.turn)
+    }
+}
+
+/// Asks for the lists and, after the connection was away, for the configuration.
+async fn lists(shared: &Shared, link: &ClusterLink) -> Result<Arc<ClusterState>, FlinkError> {
+    let before = link.state();
+    let (config, settings) = match (&before.config, &before.lost) {
+        (Some(config), None) => (config.clone(), before.settings.clone()),
+        _ => {
+            let config = link.client.config().await?;
+            // Some proxies let this one not through: the defaults do then.
+            let settings = link.client.jobmanager_config().await.unwrap_or_default();
+            (config, settings)
+        }
+    };
+    let (overview, jobs) = tokio::try_join!(link.client.overview(), link.client.jobs_overview())?;
+    let at = shared.now();
+    let jobs = jobs.into_iter().map(|job| (job.id, job)).collect();
+    let state = Arc::new(ClusterState {
+        at: Some(at),
+        lost: None,
+        overview: Some(overview),
+        config: Some(config),
+        settings,
+        jobs,
+    });
+    publish_view(shared, link, &state);
+    if link.is_source {
+        shared.board.update_source(&link.source, true, |source| {
+            source.state = SourceState::Live;
+            source.last_ok = Some(at);
+            source.version = state.version().map(str::to_owned);
+        });
+    }
+    link.state.send_replace(Arc::clone(&state));
+    Ok(state)
+}
+
+fn new_view(link: &ClusterLink) -> ClusterView {
+    ClusterView {
+        key: link.key.clone(),
+        revision: 0,
+        source: link.source.clone(),
+        name: link.name.clone(),
+        namespace: link.namespace.clone(),
+        ui_url: link.ui_url.clone(),
+        flink_version: None,
+        scheduler: Scheduler::Unknown,
+        slots_total: 0,
+        slots_available: 0,
+        task_managers: None,
+        metric_interval: metric_fetch_interval(&BTreeMap::new()),
+        observed_at: None,
+    }
+}
+
+fn publish_view(shared: &Shared, link: &ClusterLink, state: &ClusterState) {
+    shared.board.update_cluster(&link.key, || new_view(link), |view| {
+        view.flink_version = state.version().map(str::to_owned);
+        view.scheduler = state.scheduler();
+        view.slots_total = state.overview.as_ref().map_or(0, |o| o.slots_total);
+        view.slots_available = state.free_slots().unwrap_or(0);
+        view.metric_interval = metric_fetch_interval(&state.settings);
+        view.observed_at = state.at;
+    });
+}
+
+fn lost(shared: &Shared, link: &ClusterLink, error: &FlinkError, attempt: u32, pause: Duration) {
+    let now = shared.now();
+    tracing::warn!(cluster = %link.key, %error, attempt, "the JobManager does not answer");
+    link.state.send_modify(|state| {
+        let since = state.lost.as_ref().map_or(now, |l| l.since);
+        Arc::make_mut(state).lost = Some(Lost { since, error: error.to_string() });
+    });
+    if link.is_source {
+        shared.board.update_source(&link.source, true, |source| {
+            let since = match &source.state {
+                SourceState::Lost { since, .. } => *since,
+                SourceState::Connecting | SourceState::Live => now,
+            };
+            let next_attempt_at = now + pause;
+            source.state = SourceState::Lost { since, attempt, next_attempt_at, error: error.to_string() };
+        });
+    }
+}
+
+/// Somebody looks at the TaskManagers of this cluster.
+fn task_managers_watched(shared: &Shared, link: &ClusterLink) -> bool {
+    let interest = shared.interest.borrow();
+    if !interest.visible || !interest.task_managers {
+        return false;
+    }
+    let job = interest.job.as_ref().and_then(|job| shared.board.job(job));
+    job.is_none_or(|job| job.cluster == link.key)
+}
+
+/// TaskManagers, with the highest use of each pool that was seen in each.
+struct TaskManagers {
+    due: Instant,
+    peaks: HashMap<String, Vec<PoolUsage>>,
+}
+
+impl Default for TaskManagers {
+    fn default() -> Self {
+        Self { due: Instant::now(), peaks: HashMap::new() }
+    }
+}
+
+impl TaskManagers {
+    async fn refresh(&mut self, shared: &Shared, link: &ClusterLink) {
+        match adapter::task_managers(&link.client).await {
+            Ok(mut views) => {
+                self.peaks.retain(|id, _| views.iter().any(|v| v.id == *id));
+                for view in &mut views {
+                    let known = self.peaks.entry(view.id.clone()).or_default();
+                    for pool in &mut view.pools {
+                        let before = known.iter().find(|p| p.pool == pool.pool).and_then(|p| p.peak);
+                        pool.peak = pool.used.max(before);
+                    }
+                    known.clone_from(&view.pools);
+                }
+                let observed = Observed::new(Arc::new(views), shared.now());
+                shared.board.update_cluster(
+                    &link.key,
+                    || new_view(link),
+                    |view| view.task_managers = Some(observed),
+                );
+            }
+            Err(error) => tracing::debug!(cluster = %link.key, %error, "TaskManagers could not be read"),
+        }
+    }
+}

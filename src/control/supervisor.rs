@@ -1,0 +1,164 @@
+//! Starts a loop and routes its commands.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::board::Board;
+use super::cluster::{self, ClusterLink};
+use super::config::{ControlConfig, FlinkSource, KubernetesSource, Parts};
+use super::handle::Handle;
+use super::pilot::{self, Subject};
+use super::shared::{Shared, supervise};
+use crate::domain::command::{Command, CommandStage, Intent, Interest};
+use crate::domain::ids::{ClusterKey, JobKey};
+use crate::domain::job::JobKind;
+use crate::domain::snapshot::{SourceKind, SourceState, SourceView};
+use crate::flink::{FlinkClient, JobSummary};
+
+/// Commands that wait to be routed.
+const COMMANDS: usize = 64;
+
+/// Starts a control loop. It runs until every clone of the handle's command sender is dropped or the join handle is aborted.
+pub fn start(config: ControlConfig, parts: Parts) -> (Handle, JoinHandle<()>) {
+    let Parts { clock, store, journal, recovery, flink, kubernetes } = parts;
+    let views = flink.iter().map(flink_view).chain(kubernetes.iter().map(kubernetes_view)).collect();
+    let board = Arc::new(Board::new(Arc::clone(&clock), config.read_only, config.notices.clone(), views));
+    let (commands, orders) = mpsc::channel(COMMANDS);
+    let (interest, seen) = watch::channel(Interest::default());
+    let (snapshots, published) = watch::channel(Arc::new(board.snapshot(0, clock.now())));
+    let shared = Arc::new(Shared::new(config, clock, store, journal, recovery.open, board, seen));
+    let task = tokio::spawn(run(shared, orders, snapshots, flink, kubernetes));
+    (Handle { snapshots: published, commands, interest }, task)
+}
+
+fn flink_view(source: &FlinkSource) -> SourceView {
+    SourceView {
+        id: source.id.clone(),
+        kind: SourceKind::Flink,
+        address: source.transport.target().to_owned(),
+        state: SourceState::Connecting,
+        last_ok: None,
+        version: None,
+        insecure: source.insecure,
+    }
+}
+
+fn kubernetes_view(source: &KubernetesSource) -> SourceView {
+    SourceView {
+        id: source.id.clone(),
+        kind: SourceKind::Kubernetes,
+        address: source.address.clone(),
+        state: SourceState::Connecting,
+        last_ok: None,
+        version: None,
+        insecure: source.insecure,
+    }
+}
+
+/// Ends every task of the loop when the supervisor itself ends, in whatever way.
+struct EndAll(Arc<Shared>);
+
+impl Drop for EndAll {
+    fn drop(&mut self) {
+        self.0.abort_all();
+    }
+}
+
+async fn run(
+    shared: Arc<Shared>,
+    mut orders: mpsc::Receiver<Command>,
+    snapshots: watch::Sender<Arc<crate::domain::snapshot::Snapshot>>,
+    flink: Vec<FlinkSource>,
+    kubernetes: Vec<KubernetesSource>,
+) {
+    let _end = EndAll(Arc::clone(&shared));
+    let board = Arc::clone(&shared.board);
+    shared.spawn(async move { board.publish(snapshots).await });
+    for source in flink {
+        shared.spawn(watch_flink(Arc::clone(&shared), source));
+    }
+    for source in kubernetes {
+        shared.spawn(super::fleet::watch_kubernetes(Arc::clone(&shared), source));
+    }
+    while let Some(command) = orders.recv().await {
+        route(&shared, command);
+    }
+}
+
+/// Polls a plain Flink cluster and starts a pilot for every job of it.
+async fn watch_flink(shared: Arc<Shared>, source: FlinkSource) {
+    let link = Arc::new(ClusterLink::new(
+        ClusterKey::new(format!("flink:{}", source.id)),
+        source.id.clone(),
+        source.id.to_string(),
+        None,
+        source.ui_url.clone(),
+        FlinkClient::new(Arc::clone(&source.transport), shared.config.client),
+        true,
+    ));
+    let name = format!("cluster {}", link.key);
+    let told = Arc::clone(&shared);
+    let id = source.id.clone();
+    let failed = move |why: &str, pause: std::time::Duration| {
+        let now = told.now();
+        told.board.update_source(&id, true, |view| {
+            let error = format!("the poller failed ({why}) and is started again");
+            view.state = SourceState::Lost { since: now, attempt: 1, next_attempt_at: now + pause, error };
+        });
+    };
+    supervise(&name, failed, move || {
+        let (shared, link) = (Arc::clone(&shared), Arc::clone(&link));
+        async move {
+            let appeared = {
+                let (shared, link) = (Arc::clone(&shared), Arc::clone(&link));
+                move |job: &JobSummary| {
+                    let key = JobKey::new(format!("flink:{}:{}", link.source, job.id));
+                    let subject = Subject {
+                        key,
+                        kind: JobKind::FlinkJob,
+                        namespace: None,
+                        name: job.name.clone(),
+                        job: Some(job.id),
+                        resource: None,
+                        api: None,
+                    };
+                    pilot::spawn(&shared, &link, subject);
+                }
+            };
+            cluster::poll(shared, link, appeared).await;
+        }
+    })
+    .await;
+}
+
+/// Hands a command to the job it is about, or refuses it.
+fn route(shared: &Shared, command: Command) {
+    let board = &shared.board;
+    let (issuer, id) = (command.issuer, command.id);
+    if board.has_command(issuer, id) {
+        // The same command twice (a resent line, a repeated key) is one command.
+        tracing::debug!(?issuer, ?id, "a command came twice");
+        return;
+    }
+    board.put_command(command.clone(), CommandStage::Requested);
+    let refuse = |why: String| board.stage(issuer, id, CommandStage::Refused { why }, None);
+    let job = match &command.intent {
+        Intent::Approve { decision } | Intent::Reject { decision, .. } | Intent::Snooze { decision, .. } => {
+            match board.job_of(*decision) {
+                Some(job) => job,
+                None => return refuse(format!("there is no decision {decision}")),
+            }
+        }
+        Intent::Refresh { job } => job.clone(),
+    };
+    let Some(pilot) = shared.pilot(&job) else {
+        return refuse(format!("the job {job} is gone"));
+    };
+    match pilot.try_send(command) {
+        Ok(()) => {}
+        Err(mpsc::error::TrySendError::Full(_)) => refuse("too many commands wait for this job; try again".into()),
+        Err(mpsc::error::TrySendError::Closed(_)) => refuse(format!("the job {job} is gone")),
+    }
+}
