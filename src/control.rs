@@ -4,13 +4,25 @@
 //! Flink, Kubernetes, the state store and the clock as traits; `control::adapters` is the one place that joins those rooms.
 //! It must not draw, and it knows nothing of the embedded cluster: it only sees URLs.
 
+mod adapters;
 pub mod board;
+mod cluster;
+mod collect;
 pub mod config;
 pub mod decisions;
+mod fleet;
 pub mod guards;
 pub mod handle;
 pub mod health;
 pub mod ownership;
+mod pilot;
 pub mod ports;
 pub mod rates;
+mod realize;
+mod shared;
 pub mod socket;
+mod supervisor;
+
+pub use config::{ControlConfig, FlinkSource, KubernetesSource, Parts, Periods};
+pub use handle::Handle;
+pub use supervisor::start;

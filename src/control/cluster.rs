@@ -157,8 +157,8 @@ impl Drop for CloseWatch {
     }
 }
 
-/// Polls a cluster until it is aborted. `appeared` is told of every list of jobs.
-pub(super) async fn poll(shared: Arc<Shared>, link: Arc<ClusterLink>, appeared: impl Fn(&JobSummary) + Send) {
+/// Polls a cluster until it is aborted. `listed` is told of every answer.
+pub(super) async fn poll(shared: Arc<Shared>, link: Arc<ClusterLink>, listed: impl Fn(&ClusterState) + Send) {
     let mut interest = shared.interest.clone();
     let mut visible = interest.borrow_and_update().visible;
     let mut attempt = 0;
@@ -170,9 +170,7 @@ pub(super) async fn poll(shared: Arc<Shared>, link: Arc<ClusterLink>, appeared: 
             lists_at = match lists(&shared, &link).await {
                 Ok(state) => {
                     attempt = 0;
-                    for job in state.jobs.values() {
-                        appeared(job);
-                    }
+                    listed(&state);
                     now + period(&shared, &link, visible)
                 }
                 Err(error) => {
@@ -271,14 +269,18 @@ fn new_view(link: &ClusterLink) -> ClusterView {
 }
 
 fn publish_view(shared: &Shared, link: &ClusterLink, state: &ClusterState) {
-    shared.board.update_cluster(&link.key, || new_view(link), |view| {
-        view.flink_version = state.version().map(str::to_owned);
-        view.scheduler = state.scheduler();
-        view.slots_total = state.overview.as_ref().map_or(0, |o| o.slots_total);
-        view.slots_available = state.free_slots().unwrap_or(0);
-        view.metric_interval = metric_fetch_interval(&state.settings);
-        view.observed_at = state.at;
-    });
+    shared.board.update_cluster(
+        &link.key,
+        || new_view(link),
+        |view| {
+            view.flink_version = state.version().map(str::to_owned);
+            view.scheduler = state.scheduler();
+            view.slots_total = state.overview.as_ref().map_or(0, |o| o.slots_total);
+            view.slots_available = state.free_slots().unwrap_or(0);
+            view.metric_interval = metric_fetch_interval(&state.settings);
+            view.observed_at = state.at;
+        },
+    );
 }
 
 fn lost(shared: &Shared, link: &ClusterLink, error: &FlinkError, attempt: u32, pause: Duration) {
@@ -336,11 +338,7 @@ impl TaskManagers {
                     known.clone_from(&view.pools);
                 }
                 let observed = Observed::new(Arc::new(views), shared.now());
-                shared.board.update_cluster(
-                    &link.key,
-                    || new_view(link),
-                    |view| view.task_managers = Some(observed),
-                );
+                shared.board.update_cluster(&link.key, || new_view(link), |view| view.task_managers = Some(observed));
             }
             Err(error) => tracing::debug!(cluster = %link.key, %error, "TaskManagers could not be read"),
         }

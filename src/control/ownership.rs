@@ -61,11 +61,13 @@ pub fn realization_of_flink(scheduler: Scheduler, web_rescale: bool, version: Op
             ),
         },
         (Scheduler::Adaptive, false) => Realization::AdviseOnly {
-            why: format!("Flink {shown} cannot rescale a running job through its REST API; it takes 1.18 or later, not in reactive mode"),
+            why: format!(
+                "Flink {shown} cannot rescale a running job through its REST API; it takes 1.18 or later, not in reactive mode"
+            ),
         },
-        (Scheduler::Unknown, false) => Realization::AdviseOnly {
-            why: "the JobManager does not say that it can rescale a running job".into(),
-        },
+        (Scheduler::Unknown, false) => {
+            Realization::AdviseOnly { why: "the JobManager does not say that it can rescale a running job".into() }
+        }
     }
 }
 
@@ -82,8 +84,10 @@ pub fn realization_of_resource(resource: &Resource) -> Realization {
         JobKind::FlinkDeployment | JobKind::FlinkSessionJob => {
             let get = |key: &str| resource.configuration.get(key).map(String::as_str);
             let adaptive = get("jobmanager.scheduler").is_some_and(|s| s.eq_ignore_ascii_case("adaptive"));
-            let allowed = get("kubernetes.operator.job.upgrade.inplace-scaling.enabled").is_none_or(|v| is_true(Some(v)));
-            let recent = !matches!(resource.flink_version.as_deref(), Some("v1_13" | "v1_14" | "v1_15" | "v1_16" | "v1_17"));
+            let allowed =
+                get("kubernetes.operator.job.upgrade.inplace-scaling.enabled").is_none_or(|v| is_true(Some(v)));
+            let recent =
+                !matches!(resource.flink_version.as_deref(), Some("v1_13" | "v1_14" | "v1_15" | "v1_16" | "v1_17"));
             Realization::PatchResource { in_place: resource.native && adaptive && allowed && recent }
         }
     }

@@ -103,6 +103,11 @@ impl Shared {
         taken
     }
 
+    /// Gives back an effect that could not be looked into yet.
+    pub fn give_back(&self, open: Opened) {
+        lock(&self.recovered).push(open);
+    }
+
     /// Spawns a task that ends with the loop.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = lock(&self.tasks);

@@ -6,16 +6,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::board::Board;
-use super::cluster::{self, ClusterLink};
+use super::cluster::{self, ClusterLink, ClusterState};
 use super::config::{ControlConfig, FlinkSource, KubernetesSource, Parts};
 use super::handle::Handle;
 use super::pilot::{self, Subject};
+use super::realize;
 use super::shared::{Shared, supervise};
 use crate::domain::command::{Command, CommandStage, Intent, Interest};
 use crate::domain::ids::{ClusterKey, JobKey};
 use crate::domain::job::JobKind;
 use crate::domain::snapshot::{SourceKind, SourceState, SourceView};
-use crate::flink::{FlinkClient, JobSummary};
+use crate::flink::FlinkClient;
+use crate::state::journal::Closing;
 
 /// Commands that wait to be routed.
 const COMMANDS: usize = 64;
@@ -111,26 +113,41 @@ async fn watch_flink(shared: Arc<Shared>, source: FlinkSource) {
     supervise(&name, failed, move || {
         let (shared, link) = (Arc::clone(&shared), Arc::clone(&link));
         async move {
-            let appeared = {
+            let listed = {
                 let (shared, link) = (Arc::clone(&shared), Arc::clone(&link));
-                move |job: &JobSummary| {
-                    let key = JobKey::new(format!("flink:{}:{}", link.source, job.id));
-                    let subject = Subject {
-                        key,
-                        kind: JobKind::FlinkJob,
-                        namespace: None,
-                        name: job.name.clone(),
-                        job: Some(job.id),
-                        resource: None,
-                        api: None,
-                    };
-                    pilot::spawn(&shared, &link, subject);
-                }
+                move |state: &ClusterState| plain_jobs(&shared, &link, state)
             };
-            cluster::poll(shared, link, appeared).await;
+            cluster::poll(shared, link, listed).await;
         }
     })
     .await;
+}
+
+/// Starts a pilot for every job of a plain Flink cluster that has none.
+fn plain_jobs(shared: &Arc<Shared>, link: &Arc<ClusterLink>, state: &ClusterState) {
+    let prefix = format!("flink:{}:", link.source);
+    for job in state.jobs.values() {
+        let subject = Subject {
+            key: JobKey::new(format!("{prefix}{}", job.id)),
+            kind: JobKind::FlinkJob,
+            namespace: None,
+            name: job.name.clone(),
+            job: Some(job.id),
+            resource: None,
+            api: None,
+        };
+        pilot::spawn(shared, link, subject);
+    }
+    // Effects that were open when an earlier process ended, on jobs that are gone since.
+    let gone = |subject: &str| {
+        let id = subject.strip_prefix(&prefix).and_then(|id| id.parse().ok());
+        id.is_some_and(|id| !state.jobs.contains_key(&id))
+    };
+    for open in shared.take_recovered(|o| gone(&o.subject)) {
+        let shared = Arc::clone(shared);
+        let result = Closing::FoundNotApplied { why: "the job is gone".into() };
+        shared.clone().spawn(async move { realize::close(&shared, open.id, result).await });
+    }
 }
 
 /// Hands a command to the job it is about, or refuses it.

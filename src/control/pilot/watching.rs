@@ -1,0 +1,216 @@
+//! What a pilot watches besides its turns: the lists of its cluster, its resource, and what somebody looks at.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Pilot, next};
+use crate::control::adapters::flink as adapter;
+use crate::domain::freshness::Observed;
+use crate::domain::job::JobState;
+use crate::flink::{FlinkError, JobDetails};
+
+/// Problems that are asked for.
+const PROBLEMS: u32 = 20;
+
+impl Pilot {
+    /// Takes in what changed around the job. True if the job is gone.
+    pub(super) fn absorb(&mut self) -> bool {
+        let cluster = Arc::clone(&self.clusters.borrow_and_update());
+        let subject = self.subjects.borrow_and_update().clone();
+        let interest = self.interests.borrow_and_update().clone();
+        let was_selected = self.selected();
+        let settings_changed = !Arc::ptr_eq(&cluster, &self.cluster)
+            && (cluster.config != self.cluster.config || cluster.settings != self.cluster.settings)
+            || !same_resource(&subject, &self.subject);
+        let listed = !Arc::ptr_eq(&cluster, &self.cluster);
+        if subject.job != self.subject.job {
+            self.forget_what_passes();
+        }
+        self.cluster = cluster;
+        self.subject = subject;
+        self.interest = interest;
+        if settings_changed {
+            self.settle_settings();
+        }
+        if self.selected() && !was_selected {
+            let now = Instant::now();
+            self.schedule.details = now;
+            self.schedule.checkpoints = now;
+            self.schedule.problems = now;
+        }
+        if self.subject.resource.is_none() && self.vanished() {
+            return true;
+        }
+        if listed {
+            self.state_listed();
+        }
+        self.look();
+        self.publish();
+        false
+    }
+
+    /// The cluster answered, and the job is not in its list.
+    fn vanished(&self) -> bool {
+        let Some(job) = self.subject.job else { return false };
+        self.cluster.at.is_some() && self.cluster.lost.is_none() && !self.cluster.jobs.contains_key(&job)
+    }
+
+    /// State and tasks as the list has them.
+    fn state_listed(&mut self) {
+        let Some(found) = self.subject.job.and_then(|job| self.cluster.jobs.get(&job)) else { return };
+        let (state, tasks) = (found.state, found.tasks);
+        let up = |state: JobState, all: bool| state == JobState::Running && all;
+        let was_up = up(self.state, self.tasks.all_running());
+        let is_up = up(state, tasks.all_running());
+        if state != self.state || was_up != is_up {
+            self.state_since = self.now();
+            // Something happened to it: a failure, if it was one, is in the exception history.
+            self.schedule.problems = Instant::now();
+            if state != JobState::Running || self.state == JobState::Unknown {
+                self.schedule.details = Instant::now();
+            }
+        }
+        if self.state == JobState::Unknown {
+            let modified = found.last_modification.or(found.start_time);
+            self.state_since = modified.unwrap_or(self.state_since).min(self.now());
+        }
+        self.ran |= is_up;
+        self.state = state;
+        self.tasks = tasks;
+    }
+
+    pub(super) fn wants_details(&self) -> bool {
+        let applying = self.chase.as_ref().is_some_and(|c| c.pursuit.applied.is_none());
+        let ended = self.state.is_terminal() && self.details.is_some();
+        self.reachable() && (applying || (self.selected() && !ended))
+    }
+
+    pub(super) fn wants_checkpoints(&self) -> bool {
+        let ended = self.state.is_terminal() && self.checkpoints.is_some();
+        let seen = self.selected() || (self.interest.visible && self.piloted());
+        self.reachable() && seen && !ended && self.state != JobState::Unknown
+    }
+
+    pub(super) fn wants_problems(&self) -> bool {
+        let due_by_change = self.problems.is_none() || self.schedule.problems <= Instant::now();
+        let looked_at = self.selected() && self.interest.problems;
+        let matters = self.piloted() || self.selected() || self.state != JobState::Running;
+        self.reachable() && self.state != JobState::Unknown && (looked_at || (due_by_change && matters))
+    }
+
+    pub(super) fn wants_subtasks(&self) -> bool {
+        self.reachable() && self.selected() && self.interest.vertex.is_some() && self.state == JobState::Running
+    }
+
+    fn reachable(&self) -> bool {
+        self.subject.job.is_some() && self.cluster.at.is_some() && self.cluster.lost.is_none()
+    }
+
+    /// Does what of the watching is due. Answers that fail leave the last good data with their age.
+    pub(super) async fn watch_due(&mut self, now: Instant) {
+        let periods = self.shared.config.periods;
+        if self.wants_details() && now >= self.schedule.details {
+            self.schedule.details = next(self.schedule.details, periods.selected.min(periods.list_applying * 2), now);
+            self.refresh_details().await;
+        }
+        if self.wants_checkpoints() && now >= self.schedule.checkpoints {
+            let open = self.selected() && self.interest.checkpoints;
+            let period = if open { periods.selected } else { periods.checkpoints };
+            self.schedule.checkpoints = next(self.schedule.checkpoints, period, now);
+            self.refresh_checkpoints().await;
+        }
+        if self.wants_problems() && now >= self.schedule.problems {
+            self.refresh_problems().await;
+            self.schedule.problems = now + periods.selected;
+        }
+        if self.wants_subtasks() && now >= self.schedule.subtasks {
+            self.schedule.subtasks = next(self.schedule.subtasks, periods.selected, now);
+            self.refresh_subtasks().await;
+        }
+        self.publish();
+    }
+
+    pub(super) async fn refresh_details(&mut self) {
+        let Some(job) = self.subject.job else { return };
+        match self.link.client.job(job).await {
+            Ok(details) => {
+                self.details_read(details);
+                self.look();
+            }
+            Err(error) => self.not_read("the job's details", &error),
+        }
+    }
+
+    /// Takes in details that were just read.
+    pub(super) fn details_read(&mut self, details: JobDetails) {
+        let now = self.now();
+        if details.run() != self.run_seen() {
+            self.schedule.problems = Instant::now();
+        }
+        self.readings.push(adapter::reading(&details, now));
+        self.incomplete = adapter::incomplete(&details);
+        if let Some(topology) = details.topology() {
+            // Source partitions are found by the turns only.
+            let partitions = |id| self.topology.as_ref().and_then(|t| t.vertex(id)).map(|v| v.source_partitions);
+            let mut vertices = topology.vertices().to_vec();
+            for vertex in &mut vertices {
+                vertex.source_partitions = partitions(vertex.id).unwrap_or(0);
+            }
+            self.topology_read(crate::domain::topology::Topology::new(vertices));
+        }
+        self.details = Some(Observed::new(details, now));
+    }
+
+    /// Keeps the same `Arc` while the graph is the same.
+    pub(super) fn topology_read(&mut self, topology: crate::domain::topology::Topology) {
+        if self.topology.as_deref() != Some(&topology) {
+            self.topology = Some(Arc::new(topology));
+        }
+    }
+
+    async fn refresh_checkpoints(&mut self) {
+        let Some(job) = self.subject.job else { return };
+        if self.checkpoint_config.is_none() {
+            self.checkpoint_config = self.link.client.checkpoint_config(job).await.ok();
+        }
+        match self.link.client.checkpoints(job).await {
+            Ok(found) => {
+                let view = Arc::new(found.view(self.checkpoint_config.as_ref()));
+                self.checkpoints = Some(Observed::new(view, self.now()));
+            }
+            Err(error) => self.not_read("the checkpoints", &error),
+        }
+    }
+
+    async fn refresh_problems(&mut self) {
+        let Some(job) = self.subject.job else { return };
+        match self.link.client.exceptions(job, PROBLEMS).await {
+            Ok(found) => self.problems = Some(Observed::new(Arc::new(found), self.now())),
+            Err(error) => self.not_read("the exceptions", &error),
+        }
+    }
+
+    async fn refresh_subtasks(&mut self) {
+        let (Some(job), Some(vertex)) = (self.subject.job, self.interest.vertex) else { return };
+        match adapter::subtasks(&self.link.client, job, vertex).await {
+            Ok(found) => {
+                let observed = Observed::new(Arc::new(found), self.now());
+                self.shared.board.update_job(&self.subject.key, |view| view.subtasks = Some(observed));
+            }
+            Err(error) => self.not_read("the subtasks", &error),
+        }
+    }
+
+    fn not_read(&self, what: &str, error: &FlinkError) {
+        tracing::debug!(job = %self.subject.key, %error, "{what} could not be read");
+    }
+}
+
+fn same_resource(a: &super::Subject, b: &super::Subject) -> bool {
+    match (&a.resource, &b.resource) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}
