@@ -8,6 +8,7 @@ pub mod cluster;
 mod de;
 pub mod exceptions;
 pub mod fault;
+pub mod flink_face;
 pub mod flow;
 pub mod graph;
 pub mod job;

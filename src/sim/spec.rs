@@ -431,6 +431,9 @@ pub struct SourceSpec {
     /// The connector reports `pendingRecords`.
     #[serde(default = "yes")]
     pub reports_pending: bool,
+    /// A SourceFunction of old: its busy time is NaN and it reports no lag.
+    #[serde(default)]
+    pub legacy: bool,
 }
 
 fn default_partitions() -> u32 {

@@ -35,7 +35,7 @@ impl Topic {
 
     /// The connector tells how much waits.
     pub fn reports_pending(&self) -> bool {
-        self.spec.reports_pending
+        self.spec.reports_pending && !self.spec.legacy
     }
 
     /// Records ever written.
