@@ -256,7 +256,8 @@ fn source_inflow(
     if target.is_nan() {
         return Err(EvaluateError::NoIngestionRate(vertex));
     }
-    let lag = series.newest().lag;
+    // A lag that is missing from the newest sample counts as none.
+    let lag = if series.newest().lag.is_nan() { 0.0 } else { series.newest().lag };
     let catch_up_seconds = seconds(options.catch_up_duration);
     let catch_up = if catch_up_seconds == 0.0 { 0.0 } else { lag / catch_up_seconds };
     let at = series.newest_at();

@@ -186,7 +186,7 @@ impl Executor<'_> {
         let tuned = plan.filter(|_| self.options().memory_tuning_enabled);
         let memory = match &tuned {
             Some(plan) => u64::try_from(plan.total).unwrap_or(0),
-            None => self.task_manager_memory().unwrap_or(0),
+            None => self.options().process_size.map(|size| size.0).or(self.input.task_manager.memory).unwrap_or(0),
         };
         if let Some(reason) = self.no_capacity(slots_used, slots_after, memory) {
             return Ok(reason);
@@ -248,11 +248,6 @@ impl Executor<'_> {
         Ok(Some(Reason { until, ..Reason::new(ReasonCode::ExcludedPeriod, sentence) }))
     }
 
-    /// Memory of a TaskManager, bytes: as deployed, else as configured.
-    fn task_manager_memory(&self) -> Option<u64> {
-        self.input.task_manager.memory.or(self.input.options.process_size.map(|size| size.0))
-    }
-
     /// E7: what memory tuning recommends, in any case; it is used only where tuning is enabled (§7).
     fn tune(&mut self, parallelism: &BTreeMap<VertexId, i32>, slots_after: i32) -> Option<MemoryPlan> {
         let options = self.input.options;
@@ -261,7 +256,7 @@ impl Executor<'_> {
             topology: self.input.topology,
             parallelism,
             global: &self.window.evaluation.global,
-            task_manager_memory: self.task_manager_memory(),
+            task_manager_memory: self.input.task_manager.memory.or(options.process_size.map(|size| size.0)),
             slots_after,
         };
         match tune(&input) {

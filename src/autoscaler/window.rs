@@ -33,7 +33,10 @@ pub fn record(
     let first_stable = window.samples().iter().map(|s| s.at).find(|at| *at >= stable_at);
     let full_at = after(first_stable.unwrap_or(now), options.metrics_window);
     window.push(sample);
-    let full = now >= full_at;
+    let full = match options.generation.rules().stabilizing {
+        StabilizingRule::Nothing if now < stable_at => false,
+        StabilizingRule::Nothing | StabilizingRule::Samples => now >= full_at,
+    };
     if full {
         window.trim_before(before(now, options.metrics_window));
     }

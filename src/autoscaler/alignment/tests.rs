@@ -47,8 +47,10 @@ fn shape(options: &Options, current: i32, kind: char, parts: i32, max: i32, lowe
 
 #[test]
 fn golden_table() {
+    /// P, kind of input, partitions, max parallelism, factor, lower, upper; results by column.
+    type Row = (i32, char, i32, i32, f64, i32, i32, [i32; 6]);
     #[rustfmt::skip]
-    let rows: [(i32, char, i32, i32, f64, i32, i32, [i32; 6]); 30] = [
+    let rows: [Row; 30] = [
         (6, 'H', 0, 36, 0.8, 1, INF, [6, 6, 6, 5, 6, 6]),
         (16, 'H', 0, 128, 1.5, 1, INF, [32, 26, 32, 24, 32, 26]),
         (200, 'H', 0, 720, 1.3, 1, INF, [360, 360, 360, 260, 360, 360]),
