@@ -9,6 +9,8 @@ pub mod draw;
 pub mod event;
 pub mod file;
 pub mod filter;
+#[cfg(test)]
+mod fixtures;
 pub mod format;
 pub mod keymap;
 pub mod logging;

@@ -42,7 +42,7 @@ impl Meter {
 
 /// Full cells and eighths of the next one for a ratio of `wide` cells. A ratio above nothing shows at least one eighth.
 fn eighths(ratio: f64, wide: u16) -> (u16, usize) {
-    if !(ratio > 0.0) {
+    if ratio.is_nan() || ratio <= 0.0 {
         return (0, 0);
     }
     let total = (ratio.min(1.0) * f64::from(wide) * 8.0).round().max(1.0) as u32;
