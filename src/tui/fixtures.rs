@@ -194,7 +194,15 @@ fn explanation() -> Explanation {
     Explanation {
         at: ago(4),
         steps: vec![
-            step("metric window is full", None, None, vec![], Value::text("49 samples in 4m00s"), Verdict::Passed, vec![]),
+            step(
+                "metric window is full",
+                None,
+                None,
+                vec![],
+                Value::text("49 samples in 4m00s"),
+                Verdict::Passed,
+                vec![],
+            ),
             step("vertex", score, None, vec![], Value::number(8.0, Unit::Subtasks), Verdict::Acts, vec![target, scale]),
             step("slots are there", None, None, vec![], Value::text("24 of 32 needed"), Verdict::Passed, vec![]),
         ],
@@ -219,7 +227,8 @@ fn checkpoints(failing: bool) -> CheckpointsView {
             checkpointed_size: 212_000_000 + i * 77_000,
             acknowledged: if failed || i == 0 { 17 } else { 24 },
             subtasks: 24,
-            external_path: (i > 0 && !failed).then(|| format!("s3://flink-state/prod/fraud-detection/chk-{}", 1840 - i)),
+            external_path: (i > 0 && !failed)
+                .then(|| format!("s3://flink-state/prod/fraud-detection/chk-{}", 1840 - i)),
             discarded: i > 9,
             failure: failed.then(|| "Checkpoint expired before completing: 17 of 24 subtasks acknowledged".into()),
         }
@@ -247,8 +256,10 @@ fn problems() -> ProblemsView {
         stack: {
             let frames = (0..40).map(|n| format!("\tat com.example.ledger.Sink.write{n}(Sink.java:{})", 100 + n));
             let head = [
-                "org.apache.flink.runtime.JobException: Recovery is suppressed by FixedDelayRestartBackoffTimeStrategy".to_owned(),
-                "Caused by: java.net.ConnectException: Connection refused: ledger-db.prod.svc/10.12.0.7:5432".to_owned(),
+                "org.apache.flink.runtime.JobException: Recovery is suppressed by FixedDelayRestartBackoffTimeStrategy"
+                    .to_owned(),
+                "Caused by: java.net.ConnectException: Connection refused: ledger-db.prod.svc/10.12.0.7:5432"
+                    .to_owned(),
             ];
             head.into_iter().chain(frames).collect::<Vec<_>>().join("\n")
         },
@@ -314,7 +325,10 @@ fn job(name: &str, word: HealthWord, why: &str) -> JobView {
         problems: None,
         turn: Some(Arc::new(TurnView {
             at: ago(4),
-            reason: Reason::new(ReasonCode::WithinBand, "every vertex is inside its bounds: busiest is score at 62 % of 70 %"),
+            reason: Reason::new(
+                ReasonCode::WithinBand,
+                "every vertex is inside its bounds: busiest is score at 62 % of 70 %",
+            ),
             explanation: None,
             next_at: now() + Duration::from_secs(1),
         })),
@@ -339,10 +353,8 @@ impl JobView {
             backpressured: 0.01,
             idle: 0.02,
         });
-        self.subtasks = Some(Observed::new(
-            Arc::new(SubtasksView { vertex: vertex_id(3), subtasks: subtasks.collect() }),
-            ago(2),
-        ));
+        self.subtasks =
+            Some(Observed::new(Arc::new(SubtasksView { vertex: vertex_id(3), subtasks: subtasks.collect() }), ago(2)));
         self.topology = Some(Arc::new(topology));
         self.vertices = Some(Observed::new(Arc::new(views), ago(2)));
         self.window = Some(Arc::new(window(parallelism, busy, rate)));
@@ -504,8 +516,12 @@ pub(crate) fn fleet() -> Snapshot {
     ledger.rates = None;
     ledger.checkpoints = None;
     ledger.progress = Some("restarting: 3 of 24 tasks run, 12 s".into());
-    let mut lost = job("inventory-cdc", Unreachable, "flink-dr does not answer: connection timed out after 5 s (try 4)")
-        .reason(ReasonCode::SourceLost, "flink-dr does not answer since 4m10s: nothing is decided", None);
+    let mut lost = job(
+        "inventory-cdc",
+        Unreachable,
+        "flink-dr does not answer: connection timed out after 5 s (try 4)",
+    )
+    .reason(ReasonCode::SourceLost, "flink-dr does not answer since 4m10s: nothing is decided", None);
     lost.source = SourceId::new("flink-dr");
     lost.observed_at = Some(ago(250));
     lost.rates.as_mut().unwrap().at = ago(250);
@@ -514,32 +530,43 @@ pub(crate) fn fleet() -> Snapshot {
     let sessions = job("sessions", Backpressured, "Sink: alerts holds back 4 vertices, 81 % of the time")
         .rates(|r| (r.backpressure, r.utilization, r.lag) = (0.81, 0.99, 44_000.0))
         .reason(ReasonCode::Ineffective, "the last scale-up of Sink: alerts brought 2 % of what was expected", None);
-    let mut rescaling = job("fx-rates", Rescaling, "new parallelism requested, waiting for a checkpoint")
-        .reason(ReasonCode::Applying, "decision 0badcafe is being applied", None);
+    let mut rescaling = job("fx-rates", Rescaling, "new parallelism requested, waiting for a checkpoint").reason(
+        ReasonCode::Applying,
+        "decision 0badcafe is being applied",
+        None,
+    );
     rescaling.progress = Some("rescaling: waiting for a checkpoint, 12 s".into());
     let mut filling = job("feature-store", Healthy, "all 24 tasks run").reason(
         ReasonCode::WindowFilling,
         "the metric window is 60 % full: decisions from 03:14:16 on",
         Some(now() + Duration::from_secs(96)),
     );
-    filling.window_status =
-        filling.window_status.map(|w| WindowStatus { fill: 0.6, full: false, samples: 29, full_at: ago(0) + Duration::from_secs(96), ..w });
+    filling.window_status = filling.window_status.map(|w| WindowStatus {
+        fill: 0.6,
+        full: false,
+        samples: 29,
+        full_at: ago(0) + Duration::from_secs(96),
+        ..w
+    });
     let mut session = job("adhoc-session", Ready, "a session cluster with 3 free slots");
     session.kind = JobKind::SessionCluster;
     (session.rates, session.turn, session.checkpoints, session.topology) = (None, None, None, None);
     let mut finished = job("backfill-2025", Finished, "ended by itself");
     finished.state = JobState::Finished;
     (finished.rates, finished.turn) = (None, None);
-    let clicks = job("clickstream", Healthy, "all 24 tasks run")
-        .rates(|r| r.utilization = 0.21)
-        .reason(ReasonCode::Quiet, "decision 5e55102e was snoozed for 15 min", Some(now() + Duration::from_secs(400)));
+    let clicks = job("clickstream", Healthy, "all 24 tasks run").rates(|r| r.utilization = 0.21).reason(
+        ReasonCode::Quiet,
+        "decision 5e55102e was snoozed for 15 min",
+        Some(now() + Duration::from_secs(400)),
+    );
     let orders = job("orders-enrichment", Healthy, "all 24 tasks run");
     let mut catching = job("invoices", CatchingUp, "lag 20k shrinks by 400 a second").rates(|r| {
         (r.lag, r.lag_rate, r.lag_seconds, r.catch_up_seconds) = (20_000.0, -400.0, 1.7, 50.0);
     });
     catching.mode = Mode::Auto;
 
-    let mut outcome = decision("0x".len() as u32 + 0x0c0_ffee0, "invoices", vec![change(3, 4, 6, 9_000.0)], DecisionState::Confirmed);
+    let mut outcome =
+        decision("0x".len() as u32 + 0x0c0_ffee0, "invoices", vec![change(3, 4, 6, 9_000.0)], DecisionState::Confirmed);
     outcome.outcome = Some(Outcome {
         at: ago(300),
         downtime: Some(Duration::from_millis(7_400)),
@@ -570,7 +597,9 @@ pub(crate) fn fleet() -> Snapshot {
         0x0dd_ba11,
         "sessions",
         vec![change(4, 2, 4, 800.0)],
-        DecisionState::Failed { why: "PUT resource-requirements on sessions: 409 Conflict; ask again after the restart".into() },
+        DecisionState::Failed {
+            why: "PUT resource-requirements on sessions: 409 Conflict; ask again after the restart".into(),
+        },
     );
     failed.proposed_at = ago(5_000);
 
@@ -643,7 +672,8 @@ pub(crate) fn lost() -> Snapshot {
         next_attempt_at: now() + Duration::from_secs(8),
         error: "list flinkdeployments on prod-eu: connection refused; is the API server up?".into(),
     };
-    snapshot.sources = snapshot.sources[..1].iter().map(|s| Arc::new(SourceView { state: state.clone(), ..(**s).clone() })).collect();
+    snapshot.sources =
+        snapshot.sources[..1].iter().map(|s| Arc::new(SourceView { state: state.clone(), ..(**s).clone() })).collect();
     for job in &mut snapshot.jobs {
         let job = Arc::make_mut(job);
         (job.source, job.observed_at) = (SourceId::new("prod-eu"), Some(ago(250)));
@@ -672,7 +702,14 @@ pub(crate) fn many(count: u32) -> Snapshot {
 /// Names and texts that nobody should have written.
 pub(crate) fn hostile() -> Snapshot {
     let mut snapshot = fleet();
-    let names = ["\u{1b}[2Jpwned\u{7}", "請求書処理パイプライン請求書処理パイプライン請求書処理", "evil\u{202e}gnp.bat", &"x".repeat(9_000), "", "👩‍👩‍👧 family"];
+    let names = [
+        "\u{1b}[2Jpwned\u{7}",
+        "請求書処理パイプライン請求書処理パイプライン請求書処理",
+        "evil\u{202e}gnp.bat",
+        &"x".repeat(9_000),
+        "",
+        "👩‍👩‍👧 family",
+    ];
     for (job, name) in snapshot.jobs.iter_mut().zip(names.iter().cycle()) {
         let job = Arc::make_mut(job);
         job.name = (*name).into();
@@ -690,7 +727,10 @@ pub(crate) fn hostile() -> Snapshot {
         }
         if let Some(problems) = &mut job.problems {
             let problems = Arc::make_mut(&mut problems.value);
-            problems.entries.iter_mut().for_each(|p| (p.root_message, p.stack) = ((*name).into(), format!("{name}\n\t{name}")));
+            problems
+                .entries
+                .iter_mut()
+                .for_each(|p| (p.root_message, p.stack) = ((*name).into(), format!("{name}\n\t{name}")));
         }
     }
     for (decision, name) in snapshot.decisions.iter_mut().zip(names.iter().cycle()) {

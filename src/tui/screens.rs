@@ -15,11 +15,16 @@
 pub mod checkpoints;
 pub mod decision;
 pub mod decisions;
+#[cfg(test)]
+#[path = "screens/tests.rs"]
+mod drawn;
 pub mod fleet;
 pub mod job;
 pub mod log;
 pub mod memory;
+mod parts;
 pub mod problems;
+mod series;
 pub mod task_managers;
 
 use std::cell::Cell;

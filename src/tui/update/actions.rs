@@ -10,8 +10,9 @@ use crate::domain::text::parse_duration;
 use crate::tui::action::Action;
 use crate::tui::model::{InFlight, Model};
 use crate::tui::overlays::{Ask, Confirm, Help, Line, Overlay, Palette, Prompt};
-use crate::tui::screens::{JobPane, NodePath, Screen, decisions, fleet};
+use crate::tui::screens::{JobPane, Screen, decisions, fleet};
 use crate::tui::theme::Slot;
+use crate::tui::widgets::tree::foldable;
 
 use super::{Effect, quit, refuse};
 
@@ -340,14 +341,6 @@ fn toggle_node(model: &mut Model) {
 
 /// Unfolds, or folds, every node of the explanation on screen.
 fn unfold_all(model: &mut Model, unfold: bool) {
-    fn walk(steps: &[crate::domain::explanation::Step], path: &NodePath, all: &mut Vec<NodePath>) {
-        for (step, at) in steps.iter().zip(0u16..) {
-            let mut path = path.clone();
-            path.push(at);
-            walk(&step.children, &path, all);
-            all.push(path);
-        }
-    }
     let screen = model.screen().clone();
     let explanation = match &screen {
         Screen::Job(key) => {
@@ -357,10 +350,7 @@ fn unfold_all(model: &mut Model, unfold: bool) {
         Screen::Decision(id) => model.shown().decision(*id).and_then(|decision| decision.explanation.clone()),
         _ => None,
     };
-    let mut all = Vec::new();
-    if let Some(explanation) = explanation.filter(|_| unfold) {
-        walk(&explanation.steps, &NodePath::new(), &mut all);
-    }
+    let all = explanation.filter(|_| unfold).map(|explanation| foldable(&explanation)).unwrap_or_default();
     if let Some(tree) = model.views.tree(&screen) {
         tree.unfolded = all.into_iter().collect();
     }

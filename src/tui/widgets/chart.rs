@@ -39,7 +39,7 @@ pub struct Chart<'a> {
     pub series: &'a [Series<'a>],
     /// The rules.
     pub rules: &'a [Rule<'a>],
-    /// Seconds at the left end (negative); the right end is now.
+    /// Seconds at the left end (negative); the right end is 0.
     pub from: f64,
     /// Longer than this between two points is a hole, seconds.
     pub hole: f64,
@@ -49,6 +49,8 @@ pub struct Chart<'a> {
     pub label: fn(f64) -> String,
     /// How the left end is written.
     pub since: &'a str,
+    /// How the right end is written.
+    pub until: &'a str,
     /// What to say when there is no point at all.
     pub empty: &'a str,
 }
@@ -75,11 +77,16 @@ impl Chart<'_> {
         let labels = [(self.label)(top), (self.label)(top / 2.0), (self.label)(0.0)];
         let gutter = labels.iter().map(|label| width(label)).max().unwrap_or(0);
         let gutter = u16::try_from(gutter + 1).unwrap_or(0);
-        let names =
-            self.rules.iter().map(|rule| width(rule.name) + 1 + width(&(self.label)(rule.value))).max().unwrap_or(0);
-        let names = u16::try_from(names + 1).unwrap_or(0);
+        let names = self
+            .rules
+            .iter()
+            .filter(|rule| rule.value.is_finite())
+            .map(|rule| width(rule.name) + 3 + width(&(self.label)(rule.value)))
+            .max()
+            .unwrap_or(0);
+        let names = u16::try_from(names).unwrap_or(0);
         // Names of rules go first, then the scale.
-        let names = if self.rules.is_empty() || area.width < gutter + names + 24 { 0 } else { names };
+        let names = if names == 0 || area.width < gutter + names + 24 { 0 } else { names };
         let gutter = if area.width < gutter + 8 { 0 } else { gutter };
         let foot = if area.height >= 5 { 2 } else { 0 };
         let plot =
@@ -114,7 +121,7 @@ impl Chart<'_> {
         let points = self.series.iter().flat_map(|series| series.points.iter().map(|(_, value)| *value));
         let highest = points.filter(|value| value.is_finite()).fold(0.0, f64::max);
         let rules =
-            self.rules.iter().map(|rule| rule.value).filter(|value| value.is_finite() && *value <= highest * 2.5);
+            self.rules.iter().map(|rule| rule.value).filter(|value| value.is_finite() && *value <= highest * 1.8);
         let highest = rules.fold(highest, f64::max);
         if highest > 0.0 { nice(highest * 1.02) } else { 1.0 }
     }
@@ -190,7 +197,10 @@ impl Chart<'_> {
                 let shape = match (ascii, i) {
                     (true, 0) => "*",
                     (true, _) => "o",
-                    (false, _) => braille(*bits).encode_utf8(&mut text),
+                    (false, 0) => braille(*bits).encode_utf8(&mut text),
+                    // Dotted, so that it can be told from the first without colours.
+                    (false, _) if bits & DOTTED == 0 => continue,
+                    (false, _) => braille(*bits & DOTTED).encode_utf8(&mut text),
                 };
                 put(buffer, plot, x, y, shape, style);
             }
@@ -240,7 +250,7 @@ impl Chart<'_> {
             }
         }
         let taken = put(buffer, area, 0, 1, self.since, style);
-        put_right(buffer, area, 1, taken, "now", style);
+        put_right(buffer, area, 1, taken, self.until, style);
     }
 }
 
@@ -251,7 +261,8 @@ pub fn legend(buffer: &mut Buffer, area: Rect, theme: &Theme, chart: &Chart) {
         let shape = match (theme.glyphs.ascii, i) {
             (true, 0) => "*",
             (true, _) => "o",
-            (false, _) => "⣀",
+            (false, 0) => "⠒",
+            (false, _) => "⠂",
         };
         let last = series.points.last().map_or_else(|| UNKNOWN.to_owned(), |(_, value)| (chart.label)(*value));
         x = put(buffer, area, x, 0, shape, theme.style(series.slot));
@@ -296,6 +307,9 @@ fn mark(dots: &mut [u8], width: u16, (wide, high): (usize, usize), x: usize, y: 
     }
 }
 
+/// Dots of the left column of a braille cell.
+const DOTTED: u8 = 0x47;
+
 fn braille(bits: u8) -> char {
     char::from_u32(0x2800 + u32::from(bits)).unwrap_or(' ')
 }
@@ -324,7 +338,17 @@ mod tests {
     }
 
     fn chart<'a>(series: &'a [Series<'a>], rules: &'a [Rule<'a>]) -> Chart<'a> {
-        Chart { series, rules, from: -60.0, hole: 8.0, top: None, label: count, since: "-1m", empty: "no samples yet" }
+        Chart {
+            series,
+            rules,
+            from: -60.0,
+            hole: 8.0,
+            top: None,
+            label: count,
+            since: "-1m",
+            until: "now",
+            empty: "no samples yet",
+        }
     }
 
     #[test]

@@ -115,6 +115,11 @@ impl<'a> Lines<'a> {
         Self { buffer, area, theme, used: 0, skip }
     }
 
+    /// Columns of a line.
+    pub fn width(&self) -> u16 {
+        self.area.width
+    }
+
     /// Lines that are left.
     pub fn room(&self) -> u16 {
         (self.area.height + self.skip).saturating_sub(self.used)
