@@ -16,6 +16,7 @@ pub mod kubernetes;
 pub mod memory;
 pub mod meters;
 pub mod noise;
+pub mod operator;
 pub mod rate;
 pub mod scenario;
 pub mod spec;
