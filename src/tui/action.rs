@@ -292,32 +292,44 @@ impl Action {
         }
     }
 
-    /// The most useful actions of a screen, for the hint line.
-    pub fn hints(screen: &Screen) -> &'static [Self] {
+    /// The most useful actions of a screen with a word for each, for the hint line.
+    pub fn hints(screen: &Screen) -> &'static [(Self, &'static str)] {
+        const BACK: (Action, &str) = (Action::Back, "back");
+        const APPROVE: (Action, &str) = (Action::Approve, "approve");
+        const REJECT: (Action, &str) = (Action::Reject, "reject");
+        const SNOOZE: (Action, &str) = (Action::Snooze, "snooze");
+        const OPEN: (Action, &str) = (Action::Open, "open");
+        const FILTER: (Action, &str) = (Action::Filter, "filter");
+        const SORT: (Action, &str) = (Action::Sort, "sort");
+        const JOB: (Action, &str) = (Action::Job, "job");
+        const COPY: (Action, &str) = (Action::CopyId, "copy id");
         match screen {
-            Screen::Fleet => {
-                &[Self::Open, Self::Decision, Self::Approve, Self::Filter, Self::Sort, Self::Decisions, Self::Pause]
-            }
-            Screen::Job(_) => &[
-                Self::Decision,
-                Self::Approve,
-                Self::NextPane,
-                Self::Chart,
-                Self::Memory,
-                Self::Problems,
-                Self::Checkpoints,
-                Self::Back,
+            Screen::Fleet => &[
+                OPEN,
+                (Self::Decision, "decision"),
+                APPROVE,
+                FILTER,
+                SORT,
+                (Self::Decisions, "all decisions"),
+                (Self::Pause, "freeze"),
             ],
-            Screen::Memory(_) | Screen::TaskManagers(_) => &[Self::Job, Self::CopyId, Self::Filter, Self::Back],
-            Screen::Problems(_) => &[Self::Open, Self::CopyId, Self::Filter, Self::Back],
-            Screen::Checkpoints(_) => &[Self::Open, Self::CopyId, Self::Filter, Self::Back],
-            Screen::Decisions => {
-                &[Self::Open, Self::Approve, Self::Reject, Self::Snooze, Self::Filter, Self::Sort, Self::Back]
-            }
+            Screen::Job(_) => &[
+                (Self::Decision, "decision"),
+                APPROVE,
+                (Self::NextPane, "pane"),
+                (Self::Chart, "chart"),
+                (Self::Memory, "memory"),
+                (Self::Problems, "problems"),
+                (Self::Checkpoints, "checkpoints"),
+                BACK,
+            ],
+            Screen::Memory(_) | Screen::TaskManagers(_) => &[JOB, COPY, FILTER, BACK],
+            Screen::Problems(_) | Screen::Checkpoints(_) => &[OPEN, JOB, COPY, FILTER, BACK],
+            Screen::Decisions => &[OPEN, APPROVE, REJECT, SNOOZE, FILTER, SORT, BACK],
             Screen::Decision(_) => {
-                &[Self::Approve, Self::Reject, Self::Snooze, Self::Right, Self::UnfoldAll, Self::Job, Self::Back]
+                &[APPROVE, REJECT, SNOOZE, (Self::Right, "unfold"), (Self::UnfoldAll, "unfold all"), JOB, BACK]
             }
-            Screen::Log => &[Self::HalfUp, Self::HalfDown, Self::Bottom, Self::Back],
+            Screen::Log => &[(Self::HalfUp, "older"), (Self::HalfDown, "newer"), (Self::Bottom, "newest"), BACK],
         }
     }
 }

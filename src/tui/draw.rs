@@ -11,7 +11,7 @@
 
 mod header;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -30,6 +30,11 @@ use super::theme::Slot;
 
 /// Draws one frame.
 pub fn draw(frame: &mut Frame, model: &mut Model) {
+    compose(frame, model, draw_screen);
+}
+
+/// Draws one frame with this screen in the middle.
+fn compose(frame: &mut Frame, model: &mut Model, body_of: impl FnOnce(&mut Frame, Rect, &Ctx, &Screen, &mut Views)) {
     let area = frame.area();
     frame.buffer_mut().set_style(area, model.theme().style(Slot::Base));
     if model.too_small(area.width, area.height) {
@@ -46,7 +51,7 @@ pub fn draw(frame: &mut Frame, model: &mut Model) {
     let next = NextChange::default();
     // Hints and overlays ask the model what can be done now, so views and overlays are away from it only while they are drawn.
     let mut views = std::mem::take(&mut model.views);
-    draw_screen(frame, body, &model.ctx(&next), model.screen(), &mut views);
+    body_of(frame, body, &model.ctx(&next), model.screen(), &mut views);
     model.views = views;
     let mut open = std::mem::take(&mut model.overlays);
     {
@@ -89,7 +94,11 @@ fn draw_overlay(frame: &mut Frame, hints: Rect, overlay: &mut Overlay, ctx: &Ctx
         Overlay::Filter { line, .. } => {
             frame.render_widget(Clear, hints);
             frame.buffer_mut().set_style(hints, ctx.theme.style(Slot::Base));
-            draw_line(frame, ctx.theme, hints, "/", line);
+            let error = model.filter().error.as_deref().unwrap_or_default();
+            let room = u16::try_from(error.width()).unwrap_or(u16::MAX).min(hints.width.saturating_sub(12));
+            let [typed, told] = hints.layout(&Layout::horizontal([Constraint::Fill(1), Constraint::Length(room)]));
+            draw_line(frame, ctx.theme, typed, "/", line);
+            frame.render_widget(Span::styled(error, ctx.theme.style(Slot::Error)), told);
         }
         Overlay::Palette(palette) => palette.draw(frame, model),
         Overlay::Help(help) => help.draw(frame, model),
@@ -168,12 +177,11 @@ fn hint_line(frame: &mut Frame, area: Rect, model: &Model) {
     let room = usize::from(area.width).saturating_sub(always);
     let mut used = 0;
     let mut spans = Vec::new();
-    for action in Action::hints(model.screen()) {
+    for (action, word) in Action::hints(model.screen()) {
         if map.keys_of(*action).next().is_none() {
             continue;
         }
-        let short = action.title().split([',', ';']).next().unwrap_or_default();
-        let (width, hint) = hint(*action, short);
+        let (width, hint) = hint(*action, word);
         if used + width > room {
             break;
         }

@@ -257,6 +257,7 @@ where
         let size = self.terminal.size().map_err(io::Error::other)?;
         self.model.size = (size.width, size.height);
         let commands = self.handle.commands.clone();
+        self.take(Event::Time)?;
         loop {
             if let Some(ended) = self.settle()? {
                 return Ok(ended);

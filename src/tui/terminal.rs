@@ -208,8 +208,11 @@ pub fn watch(gone: mpsc::Sender<()>) -> Arc<()> {
             if TAKEN.load(Ordering::SeqCst) && window_size().is_err() {
                 let _ = gone.try_send(());
                 std::thread::sleep(GRACE);
-                give_back();
-                std::process::exit(1);
+                if watched.strong_count() > 0 {
+                    // The loop is caught inside of a read or a write of the dead terminal.
+                    give_back();
+                    std::process::exit(1);
+                }
             }
         }
     });

@@ -22,30 +22,38 @@ const SOURCES: usize = 3;
 /// A source that is fine answers at least this often.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Draws the header.
+/// Draws the header. On a narrow terminal first the name goes, then the count of jobs, then the notices become a number, and
+/// last the sources are cut: what must not be overlooked stays.
 pub(super) fn header(frame: &mut Frame, area: Rect, ctx: &Ctx, model: &Model) {
-    let style = |slot| ctx.theme.style(slot);
-    frame.buffer_mut().set_style(area, style(Slot::Header));
-    let right = Line::from(facts(ctx, model));
-    let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
-    let [left_area, right_area] = [
-        Rect { width: area.width - right_width, ..area },
-        Rect { x: area.right() - right_width, width: right_width, ..area },
-    ];
-    let mut left = vec![Span::styled(" flightdeck ", style(Slot::Title))];
+    let theme = ctx.theme;
+    frame.buffer_mut().set_style(area, theme.style(Slot::Header));
     let mut sources: Vec<&SourceView> = ctx.snapshot.sources.iter().map(AsRef::as_ref).collect();
     sources.sort_by_key(|source| !matches!(source.state, SourceState::Lost { .. }));
-    for source in sources.iter().take(SOURCES) {
-        left.extend(source_spans(ctx, source));
-    }
+    let mut left: Vec<Span> = sources.iter().take(SOURCES).flat_map(|source| source_spans(ctx, source)).collect();
     if sources.len() > SOURCES {
-        left.push(Span::styled(format!(" and {} more", sources.len() - SOURCES), style(Slot::Muted)));
+        left.push(Span::styled(format!(" and {} more", sources.len() - SOURCES), theme.style(Slot::Muted)));
     }
     if sources.is_empty() {
-        left.push(Span::styled(" no source yet", style(Slot::Muted)));
+        left.push(Span::styled(" no source yet", theme.style(Slot::Muted)));
     }
-    frame.render_widget(Line::from(left), left_area);
-    frame.render_widget(right, right_area);
+    let wide = |spans: &[Span]| spans.iter().map(|span| span.content.width()).sum::<usize>();
+    let name = Span::styled(" flightdeck ", theme.style(Slot::Title));
+    let room = usize::from(area.width);
+    let fits = |right: &[Span], name: usize| wide(&left) + wide(right) + name <= room;
+    let full = facts(ctx, model, true, true);
+    let right = if fits(&full, 0) {
+        full
+    } else {
+        let fewer = facts(ctx, model, false, true);
+        if fits(&fewer, 0) { fewer } else { facts(ctx, model, false, false) }
+    };
+    if fits(&right, name.content.width()) {
+        left.insert(0, name);
+    }
+    let right_width = u16::try_from(wide(&right)).unwrap_or(u16::MAX).min(area.width);
+    frame.render_widget(Line::from(left), Rect { width: area.width - right_width, ..area });
+    let right_area = Rect { x: area.right() - right_width, width: right_width, ..area };
+    frame.render_widget(Line::from(right), right_area);
 }
 
 fn source_spans(ctx: &Ctx, source: &SourceView) -> Vec<Span<'static>> {
@@ -75,8 +83,8 @@ fn source_spans(ctx: &Ctx, source: &SourceView) -> Vec<Span<'static>> {
     ]
 }
 
-/// What must not be overlooked, and the counters.
-fn facts(ctx: &Ctx, model: &Model) -> Vec<Span<'static>> {
+/// What must not be overlooked, and the counters: with the count of jobs, and with the notices in words.
+fn facts(ctx: &Ctx, model: &Model, jobs: bool, in_words: bool) -> Vec<Span<'static>> {
     let theme = ctx.theme;
     let snapshot = ctx.snapshot;
     let mut words: Vec<(Slot, String)> = Vec::new();
@@ -97,13 +105,21 @@ fn facts(ctx: &Ctx, model: &Model) -> Vec<Span<'static>> {
     if snapshot.sources.iter().any(|source| source.insecure) && !noticed("insecure") {
         words.push((Slot::Notice, "INSECURE".to_owned()));
     }
-    words.extend(snapshot.notices.iter().map(|notice| (Slot::Notice, notice.short.clone())));
+    match snapshot.notices.len() {
+        count @ 1.. if !in_words => {
+            let key = model.keymap().key_text(Action::Notices);
+            words.push((Slot::Notice, format!("{count} notice{} {key}", if count == 1 { "" } else { "s" })));
+        }
+        _ => words.extend(snapshot.notices.iter().map(|notice| (Slot::Notice, notice.short.clone()))),
+    }
     let mut spans: Vec<Span> = Vec::new();
     for (slot, word) in words {
         spans.push(Span::styled(format!(" {word} "), theme.style(slot)));
         spans.push(Span::raw(" "));
     }
-    spans.push(Span::styled(format!("{} jobs", snapshot.jobs.len()), theme.style(Slot::Muted)));
+    if jobs {
+        spans.push(Span::styled(format!("{} jobs", snapshot.jobs.len()), theme.style(Slot::Muted)));
+    }
     for severity in [Severity::Critical, Severity::Error, Severity::Warning] {
         let count = snapshot.jobs.iter().filter(|job| job.health.word.severity() == severity).count();
         if count > 0 {
@@ -141,17 +157,16 @@ pub(super) fn breadcrumbs(frame: &mut Frame, area: Rect, ctx: &Ctx, model: &Mode
     let mut right = Vec::new();
     if !filter.text.is_empty() {
         right.push(Span::styled(format!("/{}", filter.text), theme.style(Slot::Match)));
-        match &filter.error {
-            Some(error) => right.push(Span::styled(format!("  {error}"), theme.style(Slot::Error))),
-            None => {
-                let key = model.keymap().key_text(Action::Back);
-                right.push(Span::styled(format!("  {key} clears"), theme.style(Slot::Hint)));
-            }
+        if filter.error.is_some() {
+            right.push(Span::styled(" cannot be read; the filter before it holds", theme.style(Slot::Error)));
+        } else {
+            let key = model.keymap().key_text(Action::Back);
+            right.push(Span::styled(format!("  {key} clears"), theme.style(Slot::Hint)));
         }
     }
     right.push(Span::raw(" "));
     let right_width = right.iter().map(|span| span.content.width()).sum::<usize>();
-    let right_width = u16::try_from(right_width).unwrap_or(u16::MAX).min(area.width / 2);
+    let right_width = u16::try_from(right_width).unwrap_or(u16::MAX).min(area.width / 3 * 2);
     frame.render_widget(Line::from(left), Rect { width: area.width - right_width, ..area });
     let right_area = Rect { x: area.right() - right_width, width: right_width, ..area };
     frame.render_widget(Line::from(right), right_area);

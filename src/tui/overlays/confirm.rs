@@ -25,8 +25,8 @@ use crate::tui::theme::Slot;
 /// How long keys are dropped.
 pub const GUARD: Duration = Duration::from_millis(300);
 
-/// Changes of parallelism that are shown at most.
-const CHANGES: usize = 8;
+/// Columns of the text at most.
+const COLUMNS: u16 = 68;
 
 /// A question before an action with consequences.
 #[derive(Debug)]
@@ -105,25 +105,36 @@ impl Confirm {
         self.note = Some("pasted text does not confirm");
     }
 
-    /// Draws the question.
+    /// Draws the question. What is asked about, what it costs and how to answer is always in sight; of many changes only as
+    /// many are shown as there is room for.
     pub fn draw(&self, frame: &mut Frame, ctx: &Ctx) {
         let theme = ctx.theme;
-        let lines = self.lines(ctx);
+        let all = frame.area();
+        let columns = COLUMNS.min(all.width.saturating_sub(4));
+        let measure = |changes: usize| {
+            let text = Paragraph::new(self.lines(ctx, usize::from(columns), changes)).wrap(Wrap { trim: false });
+            let height = u16::try_from(text.line_count(columns)).unwrap_or(u16::MAX);
+            (text, height)
+        };
+        let most = self.decision.changes.len() + self.decision.config.set.len() + self.decision.config.removed.len();
+        let (mut text, mut height) = measure(most);
+        for fewer in (0..most).rev() {
+            if height.saturating_add(2) <= all.height {
+                break;
+            }
+            (text, height) = measure(fewer);
+        }
         let border = if self.danger > Danger::Effect { Slot::DialogDanger } else { Slot::BorderActive };
-        let columns = 68.min(frame.area().width.saturating_sub(4));
-        let text = Paragraph::new(lines).wrap(Wrap { trim: false });
-        let height = u16::try_from(text.line_count(columns)).unwrap_or(u16::MAX);
-        let title = format!("{} {}", capitalized(self.action.title()), self.decision.id);
+        let title = format!("{} {}", capitalized(self.action.id()), self.decision.id);
         let area = popup(frame, theme, &title, border, columns, height);
-        // The answers must be seen even if the text above them does not fit.
-        let hidden = height.saturating_sub(area.height);
-        frame.render_widget(text.scroll((hidden, 0)), area);
+        frame.render_widget(text, area);
     }
 
-    fn lines(&self, ctx: &Ctx) -> Vec<Text<'_>> {
+    fn lines(&self, ctx: &Ctx, columns: usize, changes: usize) -> Vec<Text<'_>> {
         let theme = ctx.theme;
         let style = |slot| theme.style(slot);
         let field = |name: &'static str, value: String, slot| {
+            let value = format::fit(&value, columns.saturating_sub(11), theme.glyphs.ellipsis).into_owned();
             Text::from(vec![Span::styled(format!("{name:<10} "), style(Slot::Label)), Span::styled(value, style(slot))])
         };
         let decision = &self.decision;
@@ -132,6 +143,8 @@ impl Confirm {
         for part in [target.namespace.as_deref(), Some(&target.name)].into_iter().flatten() {
             place = format!("{place} {} {part}", theme.glyphs.chevron);
         }
+        // The name stands at the end, so a place that is too long loses its start.
+        let place = format::fit_start(&place, columns.saturating_sub(11), theme.glyphs.ellipsis).into_owned();
         let mut lines = vec![field("target", place, Slot::Emphasis)];
         match &self.intent {
             Intent::Reject { reason, .. } => {
@@ -145,29 +158,15 @@ impl Confirm {
             Intent::Approve { .. } | Intent::Refresh { .. } => {}
         }
         if self.danger > Danger::Effect {
-            for (at, change) in decision.changes.iter().take(CHANGES).enumerate() {
-                let slot = if change.to > change.from { Slot::Up } else { Slot::Down };
-                let name = if at == 0 { "changes" } else { "" };
-                let text = format!("{} {} {}  {}", change.from, theme.glyphs.arrow, change.to, change.name);
-                lines.push(field(name, text, slot));
-            }
-            if decision.changes.len() > CHANGES {
-                lines.push(field("", format!("and {} more", decision.changes.len() - CHANGES), Slot::Muted));
-            }
-            for (key, value) in &decision.config.set {
-                lines.push(field("sets", format!("{key} = {value}"), Slot::Base));
-            }
-            for key in &decision.config.removed {
-                lines.push(field("removes", key.clone(), Slot::Base));
-            }
+            lines.extend(self.changes(ctx, changes).into_iter().map(|(name, text, slot)| field(name, text, slot)));
             let cost = &decision.prediction;
             let how = if cost.downtime_measured { "measured before" } else { "as configured" };
+            lines.push(field("downtime", format!("about {} ({how})", format::age(cost.downtime)), Slot::Base));
             let catch_up = cost.catch_up.map_or_else(
-                || "backlog will not shrink".to_owned(),
-                |time| format!("catches up in {}", format::age(time)),
+                || "the backlog will not shrink".to_owned(),
+                |time| format!("{} after the restart", format::age(time)),
             );
-            let downtime = format!("down for about {} ({how}), {catch_up}", format::age(cost.downtime));
-            lines.push(field("cost", downtime, Slot::Base));
+            lines.push(field("catch-up", catch_up, Slot::Base));
             let managers = cost.task_managers.map_or_else(String::new, |n| format!("{n} TaskManagers, "));
             lines.push(field("needs", format!("{managers}{} slots", cost.slots), Slot::Base));
         }
@@ -186,10 +185,43 @@ impl Confirm {
             Span::styled("[ Cancel: esc ]", style(Slot::ButtonActive)),
             Span::raw("   "),
             Span::styled("y", style(key)),
-            Span::styled(format!(" {}", self.action.title()), style(text)),
+            Span::styled(format!(" {}", self.action.id()), style(text)),
             Span::styled(self.note.map(|note| format!("   {note}")).unwrap_or_default(), style(Slot::Warning)),
         ]));
         lines
+    }
+}
+
+impl Confirm {
+    /// Before → after of vertices and configuration: at most so many, and how many more there are.
+    fn changes(&self, ctx: &Ctx, most: usize) -> Vec<(&'static str, String, Slot)> {
+        let decision = &self.decision;
+        let arrow = ctx.theme.glyphs.arrow;
+        let vertices = decision.changes.iter().map(|change| {
+            let slot = if change.to > change.from { Slot::Up } else { Slot::Down };
+            ("", format!("{} {arrow} {}  {}", change.from, change.to, change.name), slot)
+        });
+        let set = decision.config.set.iter().map(|(key, value)| ("sets", format!("{key} = {value}"), Slot::Base));
+        let removed = decision.config.removed.iter().map(|key| ("removes", key.clone(), Slot::Base));
+        let all: Vec<_> = vertices.chain(set).chain(removed).collect();
+        let more = all.len().saturating_sub(most);
+        let mut shown: Vec<_> = all.into_iter().take(most).collect();
+        if let Some(first) = shown.first_mut() {
+            first.0 = "changes";
+        }
+        if more > 0 {
+            let name = if shown.is_empty() { "changes" } else { "" };
+            shown.push((
+                name,
+                format!(
+                    "{}{more} {}",
+                    if most > 0 { "and " } else { "" },
+                    if most > 0 { "more" } else { "vertices and options" }
+                ),
+                Slot::Muted,
+            ));
+        }
+        shown
     }
 }
 

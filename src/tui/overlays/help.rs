@@ -73,7 +73,7 @@ impl Help {
                 let why = action.available(model).err();
                 let slot = if why.is_some() { Slot::Disabled } else { Slot::Base };
                 let mut spans = vec![
-                    Span::styled(format!("  {keys:<14} "), theme.style(if why.is_some() { slot } else { Slot::Key })),
+                    Span::styled(format!("  {keys:<17} "), theme.style(if why.is_some() { slot } else { Slot::Key })),
                     Span::styled(action.title(), theme.style(slot)),
                 ];
                 match action.danger() {
