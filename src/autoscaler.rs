@@ -5,6 +5,7 @@
 //! Kubernetes, HTTP or a screen. `autoscaler.md` of the references is its contract; two generations of rules are supported.
 
 pub mod alignment;
+pub mod cases;
 pub mod collect;
 pub mod evaluate;
 pub mod events;
@@ -16,6 +17,7 @@ mod graph;
 pub mod memory;
 pub mod number;
 pub mod options;
+pub mod overrides;
 pub mod pass;
 mod predict;
 mod reasons;

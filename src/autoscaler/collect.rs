@@ -335,7 +335,7 @@ fn with_partitions(options: &Options, observed: &ObservedVertex, collector: &Col
     vertex
 }
 
-/// Values of the Flink metrics of one vertex.
+/// Values of the Flink metrics of one vertex. A finished one is not asked: its tasks did nothing.
 enum FlinkValues<'a> {
     Finished,
     Reported { names: &'a MetricNames, values: &'a BTreeMap<String, Aggregates> },
@@ -345,6 +345,8 @@ impl FlinkValues<'_> {
     /// All names of a metric merged; `None` if none was reported.
     fn get(&self, metric: FlinkMetric) -> Option<Aggregates> {
         match self {
+            // It has no gauges of its own input either.
+            Self::Finished if metric == FlinkMetric::NumRecordsInPerSec => None,
             Self::Finished => Some(Aggregates::ZERO),
             Self::Reported { names, values } => {
                 names.of(metric).iter().filter_map(|name| values.get(name).copied()).reduce(Aggregates::merge)

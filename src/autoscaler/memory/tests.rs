@@ -17,7 +17,8 @@ fn read(pairs: &[(&str, &str)]) -> Options {
 /// The breakdowns of §7.1: flink, overhead, task heap, network, managed.
 #[test]
 fn pools_follow_from_the_sizes_that_are_set() {
-    let table: [(&[(&str, &str)], [u64; 5]); 10] = [
+    type Row<'a> = (&'a [(&'a str, &'a str)], [u64; 5]);
+    let table: [Row<'_>; 10] = [
         (&[("process.size", "1 gb")], [603_979_776, 201_326_592, 26_843_542, 67_108_864, 241_591_914]),
         (&[("process.size", "1728 mb")], [1_342_177_280, 201_326_592, 402_653_174, 134_217_730, 536_870_920]),
         (&[("process.size", "2 gb")], [1_664_299_824, 214_748_368, 563_714_445, 166_429_984, 665_719_939]),
