@@ -83,7 +83,7 @@ fn table(evaluation: &Evaluation, topology: &Topology) -> String {
     let widths: Vec<usize> = (0..headers.len()).map(width).collect();
     let mut text = String::new();
     for row in &rows {
-        text.push_str(" ");
+        text.push(' ');
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let _ = match column {
                 0 => write!(text, " {cell:<width$}"),
