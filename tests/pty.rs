@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::io::{Read, Write};
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ struct Session {
     _home: tempfile::TempDir,
 }
 
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).unwrap()
+}
+
 impl Session {
     /// Starts the binary.
     fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
@@ -42,12 +47,11 @@ impl Session {
         let size = PtySize { rows: LINES, cols: COLUMNS, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let home = tempfile::tempdir().unwrap();
-        let binary = program.to_owned();
         let mut command = match shell {
-            None => CommandBuilder::new(binary),
+            None => CommandBuilder::new(program),
             Some(script) => {
                 let mut command = CommandBuilder::new("/bin/sh");
-                command.args(["-c", script, "sh", binary]);
+                command.args(["-c", script, "sh", program]);
                 command
             }
         };
@@ -66,7 +70,7 @@ impl Session {
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
         let writer = pair.master.take_writer().unwrap();
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(LINES, COLUMNS, 0)));
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(LINES), cells(COLUMNS), 0)));
         let raw = Arc::new(Mutex::new(Vec::new()));
         let (parser, kept) = (Arc::clone(&screen), Arc::clone(&raw));
         std::thread::spawn(move || {
@@ -207,7 +211,7 @@ fn a_closed_terminal_ends_the_process_even_if_the_hang_up_is_ignored() {
 fn a_resize_is_followed_down_to_a_sentence_and_back() {
     let mut session = demo();
     let resize = |session: &mut Session, rows: u16, cols: u16| {
-        session.screen.lock().unwrap().screen_mut().set_size(rows, cols);
+        session.screen.lock().unwrap().screen_mut().set_size(cells(rows), cells(cols));
         session.master.as_ref().unwrap().resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
     };
     resize(&mut session, 5, 20);

@@ -23,37 +23,45 @@ const SOURCES: usize = 3;
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// Draws the header. On a narrow terminal first the name goes, then the count of jobs, then the notices become a number, and
-/// last the sources are cut: what must not be overlooked stays.
+/// last the sources are named one by one no more: what must not be overlooked stays.
 pub(super) fn header(frame: &mut Frame, area: Rect, ctx: &Ctx, model: &Model) {
     let theme = ctx.theme;
     frame.buffer_mut().set_style(area, theme.style(Slot::Header));
-    let mut sources: Vec<&SourceView> = ctx.snapshot.sources.iter().map(AsRef::as_ref).collect();
-    sources.sort_by_key(|source| !matches!(source.state, SourceState::Lost { .. }));
-    let mut left: Vec<Span> = sources.iter().take(SOURCES).flat_map(|source| source_spans(ctx, source)).collect();
-    if sources.len() > SOURCES {
-        left.push(Span::styled(format!(" and {} more", sources.len() - SOURCES), theme.style(Slot::Muted)));
-    }
-    if sources.is_empty() {
-        left.push(Span::styled(" no source yet", theme.style(Slot::Muted)));
-    }
     let wide = |spans: &[Span]| spans.iter().map(|span| span.content.width()).sum::<usize>();
-    let name = Span::styled(" flightdeck ", theme.style(Slot::Title));
     let room = usize::from(area.width);
-    let fits = |right: &[Span], name: usize| wide(&left) + wide(right) + name <= room;
-    let full = facts(ctx, model, true, true);
-    let right = if fits(&full, 0) {
-        full
-    } else {
-        let fewer = facts(ctx, model, false, true);
-        if fits(&fewer, 0) { fewer } else { facts(ctx, model, false, false) }
-    };
-    if fits(&right, name.content.width()) {
+    let name = Span::styled(" flightdeck ", theme.style(Slot::Title));
+    let most = ctx.snapshot.sources.len().min(SOURCES);
+    let tries = [(most, true, true), (most, false, true), (most, false, false)]
+        .into_iter()
+        .chain((1..most).rev().map(|count| (count, false, false)));
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    for (count, jobs, in_words) in tries {
+        (left, right) = (sources(ctx, count), facts(ctx, model, jobs, in_words));
+        if wide(&left) + wide(&right) <= room {
+            break;
+        }
+    }
+    if wide(&left) + wide(&right) + name.content.width() <= room {
         left.insert(0, name);
     }
     let right_width = u16::try_from(wide(&right)).unwrap_or(u16::MAX).min(area.width);
     frame.render_widget(Line::from(left), Rect { width: area.width - right_width, ..area });
     let right_area = Rect { x: area.right() - right_width, width: right_width, ..area };
     frame.render_widget(Line::from(right), right_area);
+}
+
+/// So many sources by name, lost ones first, and how many more there are.
+fn sources(ctx: &Ctx, most: usize) -> Vec<Span<'static>> {
+    let muted = ctx.theme.style(Slot::Muted);
+    let mut sources: Vec<&SourceView> = ctx.snapshot.sources.iter().map(AsRef::as_ref).collect();
+    sources.sort_by_key(|source| !matches!(source.state, SourceState::Lost { .. }));
+    let mut spans: Vec<Span> = sources.iter().take(most).flat_map(|source| source_spans(ctx, source)).collect();
+    if sources.is_empty() {
+        spans.push(Span::styled(" no source yet", muted));
+    } else if sources.len() > most {
+        spans.push(Span::styled(format!(" +{} ", sources.len() - most), muted));
+    }
+    spans
 }
 
 fn source_spans(ctx: &Ctx, source: &SourceView) -> Vec<Span<'static>> {
