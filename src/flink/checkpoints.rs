@@ -1,11 +1,12 @@
 //! Checkpoints of a job: counts, history, configuration. Cached by Flink for 3 s.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::Timestamp;
-use crate::domain::ids::JobId;
+use crate::domain::ids::{JobId, VertexId};
 use crate::domain::job::{CheckpointEntry, CheckpointStatus, CheckpointsView};
 
 use super::client::FlinkClient;
@@ -118,6 +119,62 @@ fn interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
     Ok((ms > 0 && ms < i64::MAX).then(|| Duration::from_millis(ms.unsigned_abs())))
 }
 
+/// One checkpoint with its vertices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckpointDetails {
+    /// The checkpoint.
+    pub entry: CheckpointEntry,
+    /// What each vertex did for it.
+    pub vertices: BTreeMap<VertexId, VertexCheckpoint>,
+}
+
+/// What one vertex did for a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct VertexCheckpoint {
+    /// How it ended.
+    pub status: CheckpointStatus,
+    /// From the trigger to the last acknowledgement.
+    #[serde(deserialize_with = "decode::millis", default)]
+    pub end_to_end_duration: Option<Duration>,
+    /// Full size of its state, bytes.
+    #[serde(deserialize_with = "decode::count")]
+    pub state_size: u64,
+    /// Subtasks that acknowledged.
+    pub num_acknowledged_subtasks: u32,
+    /// Subtasks asked.
+    pub num_subtasks: u32,
+}
+
+/// What one subtask did for a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SubtaskCheckpoint {
+    /// Its index.
+    pub index: u32,
+    /// `completed` or `pending_or_failed`.
+    pub status: String,
+    /// When it acknowledged.
+    #[serde(rename = "ack_timestamp", deserialize_with = "decode::instant", default)]
+    pub acknowledged_at: Option<Timestamp>,
+    /// From the trigger to its acknowledgement.
+    #[serde(deserialize_with = "decode::millis", default)]
+    pub end_to_end_duration: Option<Duration>,
+    /// How long the barrier needed to reach it.
+    #[serde(deserialize_with = "decode::millis", default)]
+    pub start_delay: Option<Duration>,
+    /// Full size of its state, bytes.
+    #[serde(deserialize_with = "optional_count", default)]
+    pub state_size: Option<u64>,
+}
+
+fn optional_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(Option::<i64>::deserialize(deserializer)?.and_then(|n| u64::try_from(n).ok()))
+}
+
+#[derive(Deserialize)]
+struct WireSubtasks {
+    subtasks: Vec<SubtaskCheckpoint>,
+}
+
 #[derive(Deserialize)]
 struct Wire {
     counts: CheckpointCounts,
@@ -162,6 +219,8 @@ struct WireEntry {
     #[serde(default)]
     discarded: bool,
     failure_message: Option<String>,
+    #[serde(default)]
+    tasks: BTreeMap<VertexId, VertexCheckpoint>,
 }
 
 impl From<WireEntry> for CheckpointEntry {
@@ -222,6 +281,30 @@ impl FlinkClient {
             restored: wire.latest.restored,
             history: wire.history.into_iter().map(Into::into).collect(),
         })
+    }
+
+    /// `GET /jobs/:id/checkpoints/details/:n`. Old ones stay known for a while after they have left the history.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn checkpoint(&self, job: JobId, id: u64) -> Result<CheckpointDetails, FlinkError> {
+        let mut wire: WireEntry = self.get(&format!("/jobs/{job}/checkpoints/details/{id}")).await?;
+        let vertices = std::mem::take(&mut wire.tasks);
+        Ok(CheckpointDetails { entry: wire.into(), vertices })
+    }
+
+    /// `GET /jobs/:id/checkpoints/details/:n/subtasks/:vid`.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn subtask_checkpoints(
+        &self,
+        job: JobId,
+        id: u64,
+        vertex: VertexId,
+    ) -> Result<Vec<SubtaskCheckpoint>, FlinkError> {
+        let path = format!("/jobs/{job}/checkpoints/details/{id}/subtasks/{vertex}");
+        Ok(self.get::<WireSubtasks>(&path).await?.subtasks)
     }
 
     /// `GET /jobs/:id/checkpoints/config`. Some versions answer 404 where checkpointing is off: see

@@ -71,6 +71,12 @@ impl FlinkClient {
         decode(&call, &answer.body)
     }
 
+    /// A read of plain text.
+    pub(super) async fn get_text(&self, path: &str) -> Result<String, FlinkError> {
+        let (_, answer) = self.exchange(Method::GET, path, Bytes::new(), self.options.read_deadline).await?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
     /// A write that decodes its answer.
     pub(super) async fn write<B: Serialize, T: DeserializeOwned>(
         &self,

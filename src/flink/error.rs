@@ -99,7 +99,7 @@ pub enum FlinkError {
         /// The status.
         status: StatusCode,
         /// What Flink says.
-        error: JavaError,
+        error: Box<JavaError>,
     },
     /// The Kubernetes API server answered instead of Flink.
     #[error("{call}: the Kubernetes API server answered {}{}: {message}", status.as_u16(), if reason.is_empty() { String::new() } else { format!(" {reason}") })]
@@ -171,7 +171,7 @@ impl FlinkError {
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::Flink { status, error, .. } => {
-                *status == StatusCode::NOT_FOUND
+                (*status == StatusCode::NOT_FOUND && !self.is_no_such_endpoint())
                     || matches!(
                         error.class_name(),
                         "FlinkJobNotFoundException" | "UnknownTaskExecutorException" | "NotFoundException"
@@ -179,6 +179,13 @@ impl FlinkError {
             }
             _ => false,
         }
+    }
+
+    /// This Flink does not know the path or method at all: an older version, or a feature that is switched off. (Flink hands
+    /// such requests to the file server of its web page.)
+    pub fn is_no_such_endpoint(&self) -> bool {
+        matches!(self, Self::Flink { status: StatusCode::NOT_FOUND, error, .. }
+            if error.message.starts_with("Unable to load requested file") || error.message.starts_with("Not found: "))
     }
 
     /// The scheduler of this cluster cannot change the parallelism of a running job, or not in this mode.
@@ -250,7 +257,7 @@ impl FlinkError {
         }
         match serde_json::from_slice::<ErrorBody>(&answer.body) {
             Ok(ErrorBody { errors: Some(errors), .. }) if !errors.is_empty() => {
-                return Self::Flink { call, status, error: JavaError::from_entries(&errors) };
+                return Self::Flink { call, status, error: Box::new(JavaError::from_entries(&errors)) };
             }
             Ok(ErrorBody { kind: Some(kind), message, reason, .. }) if kind == "Status" => {
                 return Self::Kubernetes {

@@ -183,6 +183,56 @@ impl FlinkClient {
         self.plain(&format!("/jobs/{job}/vertices/{vertex}/metrics"), names).await
     }
 
+    /// Names for [`vertex_metrics`](Self::vertex_metrics): `<subtask>.<metric>`, about 83 a subtask (megabytes for a vertex with
+    /// hundreds of subtasks).
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn vertex_metric_names(&self, job: JobId, vertex: VertexId) -> Result<Vec<String>, FlinkError> {
+        self.metric_names(&format!("/jobs/{job}/vertices/{vertex}/metrics")).await
+    }
+
+    /// Metric names of one subtask, without its number.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn one_subtask_metric_names(
+        &self,
+        job: JobId,
+        vertex: VertexId,
+        subtask: u32,
+    ) -> Result<Vec<String>, FlinkError> {
+        self.metric_names(&format!("/jobs/{job}/vertices/{vertex}/subtasks/{subtask}/metrics")).await
+    }
+
+    /// Names of the metrics of a vertex's operator coordinators (1.20 and later).
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn coordinator_metric_names(&self, job: JobId, vertex: VertexId) -> Result<Vec<String>, FlinkError> {
+        self.metric_names(&format!("/jobs/{job}/vertices/{vertex}/jm-operator-metrics")).await
+    }
+
+    /// Names of metrics that jobs have.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn jobs_metric_names(&self) -> Result<Vec<String>, FlinkError> {
+        self.metric_names("/jobs/metrics").await
+    }
+
+    /// Metrics aggregated over all jobs of the cluster. Empty as soon as one of `names` is unknown.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn jobs_metrics<S: AsRef<str> + Sync>(
+        &self,
+        names: &[S],
+        aggregates: &[Aggregate],
+    ) -> Result<BTreeMap<String, Aggregated>, FlinkError> {
+        self.aggregated("/jobs/metrics", names, aggregates).await
+    }
+
     /// Names of a job's own metrics.
     ///
     /// # Errors

@@ -88,6 +88,12 @@ struct StopBody<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct DisposalBody<'a> {
+    savepoint_path: &'a str,
+}
+
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CheckpointBody {
     checkpoint_type: &'static str,
@@ -207,6 +213,31 @@ impl FlinkClient {
     /// [`OperationState::Failed`].
     pub async fn savepoint_state(&self, job: JobId, trigger: TriggerId) -> Result<OperationState, FlinkError> {
         Ok(self.get::<WireState>(&format!("/jobs/{job}/savepoints/{trigger}")).await?.into())
+    }
+
+    /// `POST /savepoint-disposal`: removes a savepoint. Its state is asked with [`disposal_state`](Self::disposal_state).
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn trigger_disposal(&self, savepoint: &str) -> Result<TriggerId, FlinkError> {
+        let body = DisposalBody { savepoint_path: savepoint };
+        Ok(self.write::<_, Triggered>(Method::POST, "/savepoint-disposal", Some(&body)).await?.request_id)
+    }
+
+    /// `GET /savepoint-disposal/:trigger`.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn disposal_state(&self, trigger: TriggerId) -> Result<OperationState, FlinkError> {
+        Ok(self.get::<WireState>(&format!("/savepoint-disposal/{trigger}")).await?.into())
+    }
+
+    /// `DELETE /cluster`: ends the JobManager. The connection may break before or after the answer: look whether it is gone.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails; [`FlinkError::is_outcome_unknown`] if the connection broke.
+    pub async fn shut_down_cluster(&self) -> Result<(), FlinkError> {
+        self.write::<(), Nothing>(Method::DELETE, "/cluster", None).await.map(|_| ())
     }
 
     /// `POST /jobs/:id/checkpoints`: a full checkpoint now.

@@ -84,6 +84,45 @@ impl Subtask {
     }
 }
 
+/// When a subtask's attempt came into each execution state.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct SubtaskTimes {
+    /// Its index.
+    pub subtask: u32,
+    /// Milliseconds since the epoch by state; 0 for states it was never in.
+    pub timestamps: BTreeMap<String, i64>,
+}
+
+#[derive(Deserialize)]
+struct WireTimes {
+    subtasks: Vec<SubtaskTimes>,
+}
+
+/// The subtasks of a vertex on one TaskManager, together.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct VertexTaskManager {
+    /// Id of the TaskManager.
+    #[serde(rename = "taskmanager-id")]
+    pub task_manager: String,
+    /// Host and port (1.19 and later).
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Flink's execution state.
+    pub status: String,
+    /// Sums over the subtasks there.
+    pub metrics: VertexTotals,
+    /// The subtasks there by state.
+    #[serde(rename = "status-counts", deserialize_with = "decode::tasks")]
+    pub tasks: crate::domain::job::TaskCounts,
+}
+
+#[derive(Deserialize)]
+struct WireTaskManagers {
+    #[serde(rename = "taskmanagers")]
+    task_managers: Vec<VertexTaskManager>,
+}
+
 /// `GET /jobs/:id/vertices/:vid/backpressure`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackPressure {
@@ -162,6 +201,43 @@ impl FlinkClient {
     /// [`FlinkError`] if it fails or its answer is not understood.
     pub async fn vertex(&self, job: JobId, vertex: VertexId) -> Result<VertexSubtasks, FlinkError> {
         self.get(&format!("/jobs/{job}/vertices/{vertex}")).await
+    }
+
+    /// `GET /jobs/:id/vertices/:vid/subtasks/:i`: its current attempt.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn subtask(&self, job: JobId, vertex: VertexId, subtask: u32) -> Result<Subtask, FlinkError> {
+        self.get(&format!("/jobs/{job}/vertices/{vertex}/subtasks/{subtask}")).await
+    }
+
+    /// `GET /jobs/:id/vertices/:vid/subtasks/:i/attempts/:n`. After a restart under the adaptive scheduler only the current
+    /// attempt is known.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn attempt(&self, job: JobId, vertex: VertexId, subtask: u32, n: u32) -> Result<Subtask, FlinkError> {
+        self.get(&format!("/jobs/{job}/vertices/{vertex}/subtasks/{subtask}/attempts/{n}")).await
+    }
+
+    /// `GET /jobs/:id/vertices/:vid/subtasktimes`.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn subtask_times(&self, job: JobId, vertex: VertexId) -> Result<Vec<SubtaskTimes>, FlinkError> {
+        Ok(self.get::<WireTimes>(&format!("/jobs/{job}/vertices/{vertex}/subtasktimes")).await?.subtasks)
+    }
+
+    /// `GET /jobs/:id/vertices/:vid/taskmanagers`.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn vertex_task_managers(
+        &self,
+        job: JobId,
+        vertex: VertexId,
+    ) -> Result<Vec<VertexTaskManager>, FlinkError> {
+        Ok(self.get::<WireTaskManagers>(&format!("/jobs/{job}/vertices/{vertex}/taskmanagers")).await?.task_managers)
     }
 
     /// `GET /jobs/:id/vertices/:vid/backpressure`; `None` if Flink has no metrics of it: just started, finished, or no such

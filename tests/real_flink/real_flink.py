@@ -3,12 +3,8 @@
 import signal
 import sys
 
+from check import BUSY, CALM, WORK_MS, binary, check, forget
 from cluster import CACHE, VERSIONS, CheckFailed, Cluster, say
-
-# A subtask handles 1000 / WORK_MS records a second at most.
-WORK_MS = 4
-CALM = 100
-BUSY = 600
 
 
 def folder(version, purpose):
@@ -28,6 +24,21 @@ def up(version):
         raise
     say(f"Flink {version} is up: {cluster.url}  job {job}")
     say(f"set its rate with `run.sh rate {BUSY} {version}`, stop it with `run.sh down {version}`")
+
+
+def whole(version):
+    binary()
+    cluster = Cluster(version, folder(version, "check"))
+    try:
+        cluster.start()
+        check(cluster)
+    except BaseException:
+        say(f"logs are kept in {cluster.folder}")
+        raise
+    finally:
+        cluster.stop()
+    forget(cluster.folder)
+    say(f"flightdeck and Flink {version}: everything as it should be")
 
 
 def down(version):
@@ -64,6 +75,11 @@ def main(words):
             down(version_of(word))
         case ["rate", number, *rest] if len(rest) <= 1 and number.isdigit():
             rate(version_of(*(rest or ["1.20"])), int(number))
+        case []:
+            for version in VERSIONS.values():
+                whole(version)
+        case [word] if word in VERSIONS or word[0].isdigit():
+            whole(version_of(word))
         case _:
             sys.exit(f"usage: run.sh [1.20|2.x] | up [VERSION] | rate N [VERSION] | down [VERSION], got {words}")
 

@@ -169,6 +169,9 @@ impl HttpTransport {
         let Some(host) = base.host() else {
             return Err(refused("it names no host"));
         };
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(refused("credentials do not belong into an address; give a header or a bearer token"));
+        }
         let loopback = match host {
             Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
             Host::Ipv4(ip) => ip.is_loopback(),
@@ -275,17 +278,7 @@ impl HttpTransport {
 
     fn error(&self, error: &reqwest::Error, deadline: Duration) -> TransportError {
         let why = chain(error, &self.target);
-        let tls = {
-            let mut source = error.source();
-            let mut found = false;
-            while let Some(inner) = source {
-                let io = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-                found |= inner.is::<rustls::Error>() || io.is_some_and(|e| e.is::<rustls::Error>());
-                source = inner.source();
-            }
-            found
-        };
-        if tls {
+        if error.source().is_some_and(is_tls) {
             TransportError::Tls(why)
         } else if error.is_connect() {
             TransportError::Connect(why)
@@ -307,6 +300,12 @@ impl Transport for HttpTransport {
     fn target(&self) -> &str {
         &self.target
     }
+}
+
+/// A TLS library's error is somewhere in the chain. I/O errors carry theirs inside, not as a source.
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inside.is_some_and(|inner| is_tls(inner)) || error.source().is_some_and(is_tls)
 }
 
 /// The causes of an error, outermost first, without the address (which may carry credentials) and without repetition.
