@@ -27,3 +27,6 @@ mod time;
 pub mod tuning;
 pub mod vertex;
 pub mod window;
+
+#[cfg(test)]
+mod fixture;

@@ -27,9 +27,6 @@ use crate::domain::ids::VertexId;
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::units::Unit;
 
-#[cfg(test)]
-mod tests;
-
 /// Why the executor fails as a whole.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ExecuteError {

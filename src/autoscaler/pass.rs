@@ -331,3 +331,6 @@ fn excluded(input: &PassInput<'_>) -> BTreeSet<VertexId> {
     }
     excluded
 }
+
+#[cfg(test)]
+mod tests;

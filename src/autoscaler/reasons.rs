@@ -52,12 +52,7 @@ pub(super) fn proposed(evaluation: &Evaluation, changes: &[VertexChange]) -> Rea
         changes.iter().filter_map(|c| Some((c, evaluation.vertex(c.vertex)?))).find(|(_, m)| outside_bounds(m));
     let sentence = match outside {
         Some((change, metrics)) => {
-            format!(
-                "Scale {}: {} handles {}.",
-                changes_text(changes),
-                change.name,
-                position(metrics).replacen("its capacity of ", "", 1)
-            )
+            format!("Scale {}: {} is outside its bounds, {}.", changes_text(changes), change.name, position(metrics))
         }
         None => format!("Scale {}.", changes_text(changes)),
     };
