@@ -26,3 +26,6 @@ mod supervisor;
 pub use config::{ControlConfig, FlinkSource, KubernetesSource, Parts, Periods};
 pub use handle::Handle;
 pub use supervisor::start;
+
+#[cfg(test)]
+mod tests;

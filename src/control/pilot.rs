@@ -109,6 +109,8 @@ pub(super) struct Pilot {
     checkpoints: Option<Observed<Arc<CheckpointsView>>>,
     checkpoint_config: Option<CheckpointConfig>,
     problems: Option<Observed<Arc<ProblemsView>>>,
+    /// Something happened that may have left an entry in the exception history.
+    problems_owed: bool,
 
     book: Book,
     chase: Option<Chase>,
@@ -193,6 +195,7 @@ impl Pilot {
             checkpoints: None,
             checkpoint_config: None,
             problems: None,
+            problems_owed: true,
             book: Book::new(rules),
             chase: None,
             progress: None,

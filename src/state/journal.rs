@@ -128,6 +128,8 @@ pub struct Journal {
 enum Sink {
     File { path: PathBuf, file: File },
     Memory(Vec<Record>),
+    #[cfg(test)]
+    Broken,
 }
 
 impl Journal {
@@ -207,7 +209,15 @@ impl Journal {
         match &*lock(&self.sink) {
             Sink::Memory(records) => records.clone(),
             Sink::File { .. } => Vec::new(),
+            #[cfg(test)]
+            Sink::Broken => Vec::new(),
         }
+    }
+
+    /// From now on nothing can be written, as on a full disk.
+    #[cfg(test)]
+    pub(crate) fn break_for_test(&self) {
+        *lock(&self.sink) = Sink::Broken;
     }
 }
 
@@ -219,6 +229,8 @@ fn append(sink: &Mutex<Sink>, record: Record) -> Result<(), JournalError> {
     match &mut *lock(sink) {
         Sink::Memory(records) => records.push(record),
         Sink::File { path, file } => write_record(path, file, &record)?,
+        #[cfg(test)]
+        Sink::Broken => return Err(io(Path::new("x"), "write a record")(std::io::Error::other("disk full"))),
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ impl Pilot {
                 let soon = Instant::now();
                 self.schedule.details = soon;
                 self.schedule.checkpoints = soon;
-                self.schedule.problems = soon;
+                self.owe_problems();
                 self.schedule.subtasks = soon;
                 self.refresh_details().await;
                 self.done(&command, Ok(()));

@@ -37,7 +37,7 @@ impl Pilot {
             let now = Instant::now();
             self.schedule.details = now;
             self.schedule.checkpoints = now;
-            self.schedule.problems = now;
+            self.owe_problems();
         }
         if self.subject.resource.is_none() && self.vanished() {
             return true;
@@ -65,8 +65,7 @@ impl Pilot {
         let is_up = up(state, tasks.all_running());
         if state != self.state || was_up != is_up {
             self.state_since = self.now();
-            // Something happened to it: a failure, if it was one, is in the exception history.
-            self.schedule.problems = Instant::now();
+            self.owe_problems();
             if state != JobState::Running || self.state == JobState::Unknown {
                 self.schedule.details = Instant::now();
             }
@@ -93,10 +92,9 @@ impl Pilot {
     }
 
     pub(super) fn wants_problems(&self) -> bool {
-        let due_by_change = self.problems.is_none() || self.schedule.problems <= Instant::now();
         let looked_at = self.selected() && self.interest.problems;
         let matters = self.piloted() || self.selected() || self.state != JobState::Running;
-        self.reachable() && self.state != JobState::Unknown && (looked_at || (due_by_change && matters))
+        self.reachable() && self.state != JobState::Unknown && (looked_at || (self.problems_owed && matters))
     }
 
     pub(super) fn wants_subtasks(&self) -> bool {
@@ -121,8 +119,8 @@ impl Pilot {
             self.refresh_checkpoints().await;
         }
         if self.wants_problems() && now >= self.schedule.problems {
-            self.refresh_problems().await;
             self.schedule.problems = now + periods.selected;
+            self.refresh_problems().await;
         }
         if self.wants_subtasks() && now >= self.schedule.subtasks {
             self.schedule.subtasks = next(self.schedule.subtasks, periods.selected, now);
@@ -146,7 +144,7 @@ impl Pilot {
     pub(super) fn details_read(&mut self, details: JobDetails) {
         let now = self.now();
         if details.run() != self.run_seen() {
-            self.schedule.problems = Instant::now();
+            self.owe_problems();
         }
         self.readings.push(adapter::reading(&details, now));
         self.incomplete = adapter::incomplete(&details);
@@ -183,10 +181,19 @@ impl Pilot {
         }
     }
 
+    /// Something happened to the job: a failure, if it was one, is in the exception history.
+    pub(super) fn owe_problems(&mut self) {
+        self.problems_owed = true;
+        self.schedule.problems = Instant::now();
+    }
+
     async fn refresh_problems(&mut self) {
         let Some(job) = self.subject.job else { return };
         match self.link.client.exceptions(job, PROBLEMS).await {
-            Ok(found) => self.problems = Some(Observed::new(Arc::new(found), self.now())),
+            Ok(found) => {
+                self.problems_owed = false;
+                self.problems = Some(Observed::new(Arc::new(found), self.now()));
+            }
             Err(error) => self.not_read("the exceptions", &error),
         }
     }
