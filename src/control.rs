@@ -4,7 +4,7 @@
 //! Flink, Kubernetes, the state store and the clock as traits; `control::adapters` is the one place that joins those rooms.
 //! It must not draw, and it knows nothing of the embedded cluster: it only sees URLs.
 
-mod adapters;
+pub mod adapters;
 pub mod board;
 mod cluster;
 mod collect;
@@ -23,6 +23,7 @@ mod shared;
 pub mod socket;
 mod supervisor;
 
+pub use adapters::kubernetes::KubernetesApi;
 pub use config::{ControlConfig, FlinkSource, KubernetesSource, Parts, Periods};
 pub use handle::Handle;
 pub use supervisor::start;

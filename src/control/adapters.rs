@@ -2,3 +2,4 @@
 //! pipeline, the guards and the views, and the loop's one write becomes a request.
 
 pub(super) mod flink;
+pub mod kubernetes;

@@ -80,6 +80,8 @@ pub(super) struct ClusterLink {
     /// The cluster is a source of its own (plain Flink), not found through another one.
     pub is_source: bool,
     state: watch::Sender<Arc<ClusterState>>,
+    /// The JobManager is up, as far as somebody else says so.
+    ready: watch::Sender<bool>,
     globals: tokio::sync::Mutex<(adapter::GlobalsCollector, Option<Observed<Globals>>)>,
     applying: AtomicUsize,
     hurry: Notify,
@@ -105,6 +107,7 @@ impl ClusterLink {
             client,
             is_source,
             state,
+            ready: watch::Sender::new(true),
             globals: tokio::sync::Mutex::default(),
             applying: AtomicUsize::new(0),
             hurry: Notify::new(),
@@ -117,6 +120,15 @@ impl ClusterLink {
 
     pub fn state(&self) -> Arc<ClusterState> {
         Arc::clone(&self.state.borrow())
+    }
+
+    /// Says whether the JobManager is up: one that is not is not asked.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.send_if_modified(|known| std::mem::replace(known, ready) != ready);
+    }
+
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
     }
 
     /// Asks for the lists at once.
@@ -160,11 +172,19 @@ impl Drop for CloseWatch {
 /// Polls a cluster until it is aborted. `listed` is told of every answer.
 pub(super) async fn poll(shared: Arc<Shared>, link: Arc<ClusterLink>, listed: impl Fn(&ClusterState) + Send) {
     let mut interest = shared.interest.clone();
+    let mut ready = link.ready.subscribe();
     let mut visible = interest.borrow_and_update().visible;
     let mut attempt = 0;
     let mut lists_at = Instant::now();
     let mut task_managers = TaskManagers::default();
     loop {
+        if !*ready.borrow_and_update() {
+            if ready.changed().await.is_err() {
+                return;
+            }
+            (attempt, lists_at) = (0, Instant::now());
+            continue;
+        }
         let now = Instant::now();
         if now >= lists_at {
             lists_at = match lists(&shared, &link).await {
@@ -190,6 +210,7 @@ pub(super) async fn poll(shared: Arc<Shared>, link: Arc<ClusterLink>, listed: im
         tokio::select! {
             () = tokio::time::sleep_until(wake) => {}
             () = link.hurry.notified() => lists_at = Instant::now(),
+            changed = ready.changed() => if changed.is_err() { return },
             changed = interest.changed() => {
                 if changed.is_err() {
                     return;

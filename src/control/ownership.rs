@@ -153,4 +153,4 @@ fn is_true(value: Option<&str>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

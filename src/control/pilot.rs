@@ -118,6 +118,8 @@ pub(super) struct Pilot {
     schedule: Schedule,
     loaded: bool,
     recovered: bool,
+    /// The operator's lifecycle state, and since when.
+    lifecycle: (Option<String>, Timestamp),
 }
 
 /// Starts a pilot for a job, unless one flies already. The sender is the way to tell it of changes of its resource.
@@ -202,6 +204,7 @@ impl Pilot {
             schedule: Schedule { turn: now + offset, details: now, checkpoints: now, problems: now, subtasks: now },
             loaded: false,
             recovered: false,
+            lifecycle: (None, shared.now()),
             shared,
             link,
             subject,
@@ -325,6 +328,9 @@ impl Pilot {
         self.mode = config.mode_of(subject.key.as_str(), subject.namespace.as_deref(), &subject.name);
         match &subject.resource {
             Some(resource) => {
+                if subject.kind == JobKind::SessionCluster {
+                    self.mode = Mode::Off;
+                }
                 self.ownership = super::ownership::of_resource(resource);
                 self.realization = super::ownership::realization_of_resource(resource);
             }

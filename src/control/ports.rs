@@ -93,12 +93,21 @@ pub enum ResourceEvent {
     All(Vec<Resource>),
     /// One resource is new or changed.
     Changed(Box<Resource>),
-    /// One resource is gone.
-    Gone(ResourceRef),
+    /// The resource with this uid is gone.
+    Gone {
+        /// Its uid.
+        uid: String,
+    },
+    /// What is known is current.
+    Current,
     /// The API server does not answer; the watch goes on trying.
     Lost {
         /// What failed, on what, and what to do.
         error: String,
+        /// Attempts that failed in a row.
+        attempt: u32,
+        /// When the next one is made.
+        next_attempt_at: Timestamp,
     },
 }
 

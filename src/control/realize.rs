@@ -288,6 +288,3 @@ fn complete(present: &BTreeMap<VertexId, i32>, wanted: &BTreeMap<VertexId, i32>)
 pub(super) fn field_hash(map: &BTreeMap<VertexId, i32>) -> u64 {
     super::decisions::StableHash::new().field(format_overrides(map).as_bytes()).finish()
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,6 +2,7 @@
 
 mod fake;
 mod flink;
+mod kubernetes;
 
 use std::sync::Arc;
 use std::time::Duration;

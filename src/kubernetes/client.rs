@@ -302,14 +302,18 @@ impl KubeClient {
         let mut listing = Listing { rows: Vec::new(), broken: Vec::new(), resource_version: String::new() };
         let mut token = String::new();
         loop {
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            if let Some(page) = page {
-                query.append_pair("limit", &page.to_string());
-            }
-            if !token.is_empty() {
-                query.append_pair("continue", &token);
-            }
-            let document = self.json(&ask, get(&R::KIND.path(namespace), &query.finish())?).await?;
+            // The serializer is not Send: it must be gone before the await.
+            let query = {
+                let mut query = url::form_urlencoded::Serializer::new(String::new());
+                if let Some(page) = page {
+                    query.append_pair("limit", &page.to_string());
+                }
+                if !token.is_empty() {
+                    query.append_pair("continue", &token);
+                }
+                query.finish()
+            };
+            let document = self.json(&ask, get(&R::KIND.path(namespace), &query)?).await?;
             let (items, version, next) = page_of(&document).map_err(|wrong| KubeError::malformed(&ask.what, &wrong))?;
             for item in items {
                 match project(item) {

@@ -126,7 +126,10 @@ pub struct Journal {
 
 #[derive(Debug)]
 enum Sink {
-    File { path: PathBuf, file: File },
+    File {
+        path: PathBuf,
+        file: File,
+    },
     Memory(Vec<Record>),
     #[cfg(test)]
     Broken,

@@ -63,7 +63,7 @@ impl Pilot {
         guards::before(Standing {
             mode: self.mode,
             ownership: &self.ownership,
-            lost: self.cluster.lost.as_ref().map(|l| l.error.as_str()),
+            lost: self.cluster.lost.as_ref().filter(|_| self.link.is_ready()).map(|l| l.error.as_str()),
             state: self.state,
             tasks: self.tasks,
         })

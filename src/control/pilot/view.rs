@@ -112,10 +112,11 @@ impl Pilot {
         let is_source =
             |v: &&VertexView| self.topology.as_ref().and_then(|t| t.vertex(v.id)).is_some_and(|v| v.is_source());
         let source_backpressure = vertices.iter().filter(is_source).map(|v| v.backpressured).fold(f64::NAN, f64::max);
-        let operator = self.subject.resource.as_ref().map(|r| crate::control::fleet::operator_word(r, now));
+        let operator =
+            self.subject.resource.as_ref().map(|r| crate::control::fleet::operator_word(r, self.lifecycle.1, now));
         health(&Evidence {
             now,
-            lost: self.cluster.lost.as_ref().map(|l| (l.since, l.error.as_str())),
+            lost: self.cluster.lost.as_ref().filter(|_| self.link.is_ready()).map(|l| (l.since, l.error.as_str())),
             state: self.state,
             state_since: self.state_since,
             tasks: self.tasks,

@@ -39,10 +39,13 @@ impl Pilot {
             self.schedule.checkpoints = now;
             self.owe_problems();
         }
-        if self.subject.resource.is_none() && self.vanished() {
+        if match &self.subject.resource {
+            None => self.vanished(),
+            Some(_) => self.subjects_end,
+        } {
             return true;
         }
-        if listed {
+        if listed || settings_changed || self.state == JobState::Unknown {
             self.state_listed();
         }
         self.look();
@@ -56,10 +59,26 @@ impl Pilot {
         self.cluster.at.is_some() && self.cluster.lost.is_none() && !self.cluster.jobs.contains_key(&job)
     }
 
-    /// State and tasks as the list has them.
+    /// State and tasks as the list has them; as the operator has the state while there is no list to ask.
     fn state_listed(&mut self) {
+        if let Some(resource) = &self.subject.resource {
+            if self.lifecycle.0 != resource.lifecycle {
+                self.lifecycle = (resource.lifecycle.clone(), self.now());
+            }
+            let listed = self.subject.job.is_some_and(|job| self.cluster.jobs.contains_key(&job));
+            if !self.link.is_ready() || !listed {
+                let state = resource.job_state.as_deref().map_or(JobState::Unknown, JobState::parse);
+                if state != self.state {
+                    self.state_since = self.now();
+                }
+                self.state = state;
+                self.tasks = crate::domain::job::TaskCounts::default();
+                return;
+            }
+        }
         let Some(found) = self.subject.job.and_then(|job| self.cluster.jobs.get(&job)) else { return };
         let (state, tasks) = (found.state, found.tasks);
+        let changed_at = found.last_modification.or(found.start_time);
         let up = |state: JobState, all: bool| state == JobState::Running && all;
         let was_up = up(self.state, self.tasks.all_running());
         let is_up = up(state, tasks.all_running());
@@ -71,8 +90,7 @@ impl Pilot {
             }
         }
         if self.state == JobState::Unknown {
-            let modified = found.last_modification.or(found.start_time);
-            self.state_since = modified.unwrap_or(self.state_since).min(self.now());
+            self.state_since = changed_at.unwrap_or(self.state_since).min(self.now());
         }
         self.ran |= is_up;
         self.state = state;
@@ -102,7 +120,7 @@ impl Pilot {
     }
 
     fn reachable(&self) -> bool {
-        self.subject.job.is_some() && self.cluster.at.is_some() && self.cluster.lost.is_none()
+        self.link.is_ready() && self.subject.job.is_some() && self.cluster.at.is_some() && self.cluster.lost.is_none()
     }
 
     /// Does what of the watching is due. Answers that fail leave the last good data with their age.

@@ -126,6 +126,13 @@ impl Fake {
         self.model().faults.clear();
     }
 
+    /// Rescales the slow vertex as the operator would.
+    pub fn rescale(&self, wanted: i32) {
+        let mut model = self.model();
+        model.wanted = wanted;
+        model.rescale_at = Some(model.stepped + model.rescale_delay);
+    }
+
     /// Restarts the job as after a failure.
     pub fn crash(&self) {
         let mut model = self.model();
@@ -305,10 +312,9 @@ impl Model {
                 };
                 (200, json!({"jobs": jobs}))
             }
-            ("GET", "/jobmanager/metrics") => (
-                200,
-                json!([{"id": "taskSlotsTotal", "value": "16"}, {"id": "taskSlotsAvailable", "value": "8"}]),
-            ),
+            ("GET", "/jobmanager/metrics") => {
+                (200, json!([{"id": "taskSlotsTotal", "value": "16"}, {"id": "taskSlotsAvailable", "value": "8"}]))
+            }
             ("GET", "/taskmanagers/metrics") => {
                 let all: Vec<Value> = names
                     .unwrap_or_default()

@@ -97,7 +97,10 @@ async fn from_overload_to_a_confirmed_decision() {
     let downtime = outcome.downtime.unwrap();
     assert!((2..=6).contains(&downtime.as_secs()), "{downtime:?}");
     assert!(outcome.catch_up.is_some(), "{outcome:?}");
-    assert!(matches!(bench.journal.records()[..], [Record::Opened(_), Record::Closed { result: Closing::Accepted, .. }]));
+    assert!(matches!(
+        bench.journal.records()[..],
+        [Record::Opened(_), Record::Closed { result: Closing::Accepted, .. }]
+    ));
     let stored = bench.store.load(&Bench::key()).await.unwrap().unwrap();
     assert_eq!(stored.scaling.history[&SLOW].len(), 1);
     assert_eq!(stored.scaling.parallelism_overrides[&SLOW], change.to);
