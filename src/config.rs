@@ -13,4 +13,4 @@ pub mod settings;
 
 pub use error::{ConfigError, Origin};
 pub use layers::{Layers, load};
-pub use settings::{FlinkSource, JobSettings, Secret, SecretSource, Settings};
+pub use settings::{FlinkSource, JobSettings, SecretSource, Settings};

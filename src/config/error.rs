@@ -17,6 +17,8 @@ pub enum Origin {
         /// From 1.
         column: usize,
     },
+    /// From the scenario of the embedded cluster, by its name.
+    Scenario(String),
     /// From an environment variable.
     Environment(String),
     /// From a flag.
@@ -29,6 +31,7 @@ impl Origin {
         match self {
             Self::BuiltIn => "built-in",
             Self::File { .. } => "file",
+            Self::Scenario(_) => "scenario",
             Self::Environment(_) => "environment",
             Self::Flag(_) => "flag",
         }
@@ -40,6 +43,7 @@ impl fmt::Display for Origin {
         match self {
             Self::BuiltIn => f.write_str("built-in"),
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
+            Self::Scenario(name) => write!(f, "scenario {name}"),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::Flag(flag) => write!(f, "{flag}"),
         }
@@ -96,7 +100,7 @@ impl ConfigError {
             Self::Unreadable { .. } => None,
             Self::Syntax { at, .. } | Self::UnknownName { at, .. } | Self::BadValue { at, .. } => match at {
                 Origin::File { line, column, .. } => Some((*line, *column)),
-                Origin::BuiltIn | Origin::Environment(_) | Origin::Flag(_) => None,
+                Origin::BuiltIn | Origin::Scenario(_) | Origin::Environment(_) | Origin::Flag(_) => None,
             },
         }
     }

@@ -1,4 +1,4 @@
-//! Putting the layers together: flags > environment > file > built-in.
+//! Putting the layers together: flags > environment > scenario (of the embedded cluster) > file > built-in.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use crate::domain::text::position;
 pub struct Layers {
     /// `--config`: the file to read; it must exist.
     pub config: Option<PathBuf>,
+    /// The scenario that is played, with the settings it comes with: its name, then keys and values.
+    pub scenario: Option<(String, BTreeMap<String, String>)>,
     /// `--set KEY=VALUE`, in order; the last one counts.
     pub set: Vec<String>,
     /// Scalars that have a flag of their own: key, value, the flag as typed.
@@ -32,6 +34,12 @@ pub fn load(layers: &Layers, env: Env<'_>) -> Result<Settings, Vec<ConfigError>>
     let mut errors = Vec::new();
     let FileContent { mut scalars, mut autoscaler, flink, jobs } = content;
 
+    if let Some((name, values)) = &layers.scenario {
+        for (key, value) in values {
+            let at = Origin::Scenario(name.clone());
+            errors.extend(assign(key, value, at, &mut scalars, &mut autoscaler).err());
+        }
+    }
     for setting in SETTINGS {
         let name = variable(setting.key);
         if let Some(value) = env(&name) {
@@ -45,9 +53,15 @@ pub fn load(layers: &Layers, env: Env<'_>) -> Result<Settings, Vec<ConfigError>>
         }
     }
     for assignment in &layers.set {
-        if let Err(error) = apply_set(assignment, &mut scalars, &mut autoscaler) {
-            errors.push(error);
-        }
+        let at = Origin::Flag(format!("--set {assignment}"));
+        let assigned = match assignment.split_once('=') {
+            Some((key, value)) => assign(key.trim(), value.trim(), at, &mut scalars, &mut autoscaler),
+            None => {
+                let message = "write it as --set KEY=VALUE".to_owned();
+                Err(ConfigError::BadValue { at, key: assignment.to_owned(), message })
+            }
+        };
+        errors.extend(assigned.err());
     }
     for (key, value, flag) in &layers.flags {
         let at = Origin::Flag((*flag).to_owned());
@@ -93,29 +107,26 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> ConfigError {
     ConfigError::Syntax { at, message: "not UTF-8 from here on; save the file as UTF-8".to_owned() }
 }
 
-fn apply_set(
-    assignment: &str,
+/// Sets a setting of the registry, or an option of the autoscaler: what is no setting is taken for one, and its owner checks it.
+fn assign(
+    key: &str,
+    value: &str,
+    at: Origin,
     scalars: &mut BTreeMap<&'static str, (String, Origin)>,
     autoscaler: &mut BTreeMap<String, (String, Origin)>,
 ) -> Result<(), ConfigError> {
-    let at = Origin::Flag(format!("--set {assignment}"));
-    let Some((key, value)) = assignment.split_once('=') else {
-        let message = "write it as --set KEY=VALUE".to_owned();
-        return Err(ConfigError::BadValue { at, key: assignment.to_owned(), message });
+    let Some(setting) = setting_named(key) else {
+        let option = ["job.autoscaler.", "autoscaler."].iter().find_map(|p| key.strip_prefix(p)).unwrap_or(key);
+        autoscaler.insert(option.to_owned(), (value.to_owned(), at));
+        return Ok(());
     };
-    let (key, value) = (key.trim(), value.trim());
-    if let Some(setting) = setting_named(key) {
-        return match setting.kind.check(value) {
-            Ok(()) => {
-                scalars.insert(setting.key, (value.to_owned(), at));
-                Ok(())
-            }
-            Err(message) => Err(ConfigError::BadValue { at, key: key.to_owned(), message }),
-        };
+    match setting.kind.check(value) {
+        Ok(()) => {
+            scalars.insert(setting.key, (value.to_owned(), at));
+            Ok(())
+        }
+        Err(message) => Err(ConfigError::BadValue { at, key: key.to_owned(), message }),
     }
-    let option = ["job.autoscaler.", "autoscaler."].iter().find_map(|p| key.strip_prefix(p)).unwrap_or(key);
-    autoscaler.insert(option.to_owned(), (value.to_owned(), at));
-    Ok(())
 }
 
 /// The sources named by `--flink` (a URL, or the name of a section), else all sections.

@@ -75,7 +75,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("ui.theme", Text, "dark", "dark, light, high-contrast, colour-blind, monochrome, or a file in themes/"),
     setting("ui.ascii", Word(&["auto", "always", "never"]), "auto", "draw with ASCII alone; auto looks at the locale"),
     setting("ui.utc", Switch, "false", "show absolute times in UTC instead of local time"),
-    setting("ui.mouse", Switch, "true", "use the mouse"),
+    setting("ui.mouse", Switch, "false", "use the mouse wheel; off, the terminal selects text"),
     setting("loop.period", Duration, "10s", "time between two turns of the control loop of a job"),
     setting("loop.compat", Word(&["main", "1.8"]), "main", "generation of the autoscaler's rules"),
     setting(

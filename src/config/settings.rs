@@ -1,7 +1,6 @@
 //! The effective settings, typed, each with its origin.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,31 +8,6 @@ use super::error::Origin;
 use super::registry::{SETTINGS, setting_named};
 use crate::domain::job::Mode;
 use crate::domain::text::parse_duration;
-
-/// A text that is never shown: its `Debug` and `Display` print stars.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-    /// The text itself, for the one place that sends it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("******")
-    }
-}
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("******")
-    }
-}
 
 /// Where a secret is read from. Never from the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]

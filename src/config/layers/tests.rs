@@ -156,3 +156,19 @@ fn set_takes_settings_and_options_and_refuses_other_forms() {
     assert!(load(&layers(&["loop.period"]), &|_| None).unwrap_err()[0].to_string().contains("KEY=VALUE"));
     assert!(load(&layers(&["loop.mode=auto"]), &|_| None).is_err());
 }
+
+#[test]
+fn a_scenario_beats_the_file_and_loses_to_flags() {
+    let values = [("loop.period", "5s"), ("job.autoscaler.metrics.window", "40s"), ("restart.time", "10s")];
+    let scenario = values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let layers = Layers {
+        scenario: Some(("demo".to_owned(), scenario)),
+        set: vec!["metrics.window=60s".to_owned()],
+        ..Layers::default()
+    };
+    let file = "[loop]\nperiod = \"20s\"\n[autoscaler]\n\"restart.time\" = \"1m\"\n";
+    let settings = with_file(file, layers, &|_| None).unwrap();
+    assert_eq!(settings.duration("loop.period"), Duration::from_secs(5));
+    assert_eq!(settings.autoscaler["metrics.window"].0, "60s");
+    assert_eq!(settings.autoscaler["restart.time"], ("10s".to_owned(), Origin::Scenario("demo".to_owned())));
+}

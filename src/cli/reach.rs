@@ -1,0 +1,253 @@
+//! A control loop that was reached: one that runs elsewhere and was attached to, or one that runs here in the foreground.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exit::{Failure, printable};
+use crate::clock::Clock;
+use crate::control::handle::Handle;
+use crate::control::socket::{Attached, Running, SocketError, attach, list_running};
+use crate::domain::Timestamp;
+use crate::domain::command::{Command, CommandId, CommandStage, CommandView, Intent, Issuer};
+use crate::domain::decision::{Decision, DecisionId, DecisionState};
+use crate::domain::ids::JobKey;
+use crate::domain::snapshot::{Snapshot, SourceState, SourceView};
+
+/// How long the first answers may take when nothing else was said.
+const FIRST_ANSWER: Duration = Duration::from_secs(15);
+
+/// The loop itself gives every command a deadline; this one only guards against a loop that does not.
+const COMMAND_LIMIT: Duration = Duration::from_secs(1800);
+
+/// Where the loop runs.
+#[derive(Debug)]
+pub enum Loop {
+    /// In this process.
+    Here(Handle),
+    /// In another process of this user.
+    There(Running),
+}
+
+/// A loop that was reached.
+#[derive(Debug)]
+pub struct Reached {
+    /// Where it runs.
+    pub at: Loop,
+    /// The clock for command time stamps.
+    pub clock: Arc<dyn Clock>,
+    /// How long a decision may take to come up; nothing when attached.
+    pub wait: Duration,
+}
+
+/// The running process to attach to: the one with this pid, or the only one there is; `None` if none runs.
+///
+/// # Errors
+/// [`Failure::Usage`] if several run and none was named, [`Failure::Failed`] if the named one does not.
+pub async fn running(folder: &Path, pid: Option<u32>) -> Result<Option<Running>, Failure> {
+    let all = list_running(folder).await.map_err(lost)?;
+    let pids = all.iter().map(|r| r.pid.to_string()).collect::<Vec<_>>().join(", ");
+    match pid {
+        Some(pid) => match all.into_iter().find(|r| r.pid == pid) {
+            Some(found) => Ok(Some(found)),
+            None if pids.is_empty() => Err(Failure::Failed(format!("no flightdeck runs, so none with pid {pid}"))),
+            None => Err(Failure::Failed(format!("no flightdeck with pid {pid} runs; there are: {pids}"))),
+        },
+        None if all.len() > 1 => {
+            Err(Failure::Usage(format!("several flightdecks run: say which with --attach PID, one of {pids}")))
+        }
+        None => Ok(all.into_iter().next()),
+    }
+}
+
+fn lost(error: SocketError) -> Failure {
+    Failure::Failed(error.to_string())
+}
+
+fn ended() -> Failure {
+    Failure::Failed("the control loop ended".to_owned())
+}
+
+/// Snapshots of a loop, the present one first.
+enum Snapshots {
+    Here { receiver: tokio::sync::watch::Receiver<Arc<Snapshot>>, first: bool },
+    There(Box<Attached>),
+}
+
+impl Snapshots {
+    async fn next(&mut self) -> Result<Arc<Snapshot>, Failure> {
+        match self {
+            Self::Here { receiver, first } => {
+                if !std::mem::take(first) {
+                    receiver.changed().await.map_err(|_| ended())?;
+                }
+                Ok(Arc::clone(&receiver.borrow_and_update()))
+            }
+            Self::There(attached) => attached.next_snapshot().await.map(Arc::new).map_err(lost),
+        }
+    }
+}
+
+impl Reached {
+    async fn snapshots(&self) -> Result<Snapshots, Failure> {
+        match &self.at {
+            Loop::Here(handle) => Ok(Snapshots::Here { receiver: handle.snapshots.clone(), first: true }),
+            Loop::There(running) => {
+                let mut attached = attach(running).await.map_err(lost)?;
+                attached.follow().await.map_err(lost)?;
+                Ok(Snapshots::There(Box::new(attached)))
+            }
+        }
+    }
+
+    /// The first answer that `pick` gives to a snapshot, the present one first; the last snapshot if the time is over.
+    async fn until<T>(
+        &self,
+        limit: Duration,
+        mut pick: impl FnMut(&Arc<Snapshot>) -> Option<T>,
+    ) -> Result<Result<T, Arc<Snapshot>>, Failure> {
+        let mut snapshots = self.snapshots().await?;
+        let mut last = snapshots.next().await?;
+        if let Some(found) = pick(&last) {
+            return Ok(Ok(found));
+        }
+        let search = async {
+            loop {
+                last = snapshots.next().await?;
+                if let Some(found) = pick(&last) {
+                    return Ok(found);
+                }
+            }
+        };
+        match tokio::time::timeout(limit, search).await {
+            Ok(found) => found.map(Ok),
+            Err(_) => Ok(Err(last)),
+        }
+    }
+
+    /// The first snapshot in which every source has answered or failed.
+    ///
+    /// # Errors
+    /// If that takes too long, the loop ends, or not a single source answers.
+    pub async fn loaded(&self) -> Result<Arc<Snapshot>, Failure> {
+        let limit = FIRST_ANSWER.max(self.wait);
+        let snapshot = self.until(limit, |s| s.loaded.then(|| Arc::clone(s))).await?.map_err(|_| {
+            Failure::Failed(format!("no source answered within {} s; check the addresses", limit.as_secs()))
+        })?;
+        let error = |s: &Arc<SourceView>| match &s.state {
+            SourceState::Lost { error, .. } => Some(format!("{}: {error}", s.id)),
+            SourceState::Connecting | SourceState::Live => None,
+        };
+        let errors: Vec<String> = snapshot.sources.iter().filter_map(error).collect();
+        if !errors.is_empty() && errors.len() == snapshot.sources.len() && snapshot.jobs.is_empty() {
+            return Err(Failure::Failed(errors.join("\n")));
+        }
+        Ok(snapshot)
+    }
+
+    /// Waits until a decision is pending, showing how the windows fill; the last snapshot if none came in time.
+    ///
+    /// # Errors
+    /// If no source answers or the loop ends.
+    pub async fn wait_for_decision(&self) -> Result<Arc<Snapshot>, Failure> {
+        self.loaded().await?;
+        let mut progress = Progress::default();
+        let pending = |s: &Arc<Snapshot>| {
+            progress.show(s);
+            s.decisions.iter().any(|d| matches!(d.state, DecisionState::Pending)).then(|| Arc::clone(s))
+        };
+        Ok(self.until(self.wait, pending).await?.unwrap_or_else(|last| last))
+    }
+
+    /// The decision with this id; where the loop runs here it may still have to be made.
+    ///
+    /// # Errors
+    /// If there is none, naming those there are.
+    pub async fn decision(&self, id: DecisionId) -> Result<(Arc<Snapshot>, Arc<Decision>), Failure> {
+        self.loaded().await?;
+        let mut progress = Progress::default();
+        let found = |s: &Arc<Snapshot>| {
+            if !self.wait.is_zero() {
+                progress.show(s);
+            }
+            s.decision(id).map(|d| (Arc::clone(s), Arc::clone(d)))
+        };
+        self.until(self.wait, found).await?.map_err(|last| {
+            let others: Vec<String> = last.decisions.iter().map(|d| format!("{} ({})", d.id, d.state.word())).collect();
+            let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+            Failure::Failed(format!("there is no decision {id}; there are: {others}"))
+        })
+    }
+
+    /// Gives a command about a decision and follows it to its end.
+    ///
+    /// # Errors
+    /// If the loop ends first.
+    pub async fn command(&self, intent: Intent, decision: &Decision) -> Result<CommandStage, Failure> {
+        let at = self.clock.now();
+        let target = Some(decision.target.clone());
+        let mut steps = Steps::default();
+        match &self.at {
+            Loop::Here(handle) => {
+                let id = CommandId(1);
+                let command = Command { id, intent, issuer: Issuer::CommandLine, target, at };
+                handle.commands.send(command).await.map_err(|_| ended())?;
+                let stage = |s: &Arc<Snapshot>| {
+                    let mine = |c: &&Arc<CommandView>| c.command.id == id && c.command.issuer == Issuer::CommandLine;
+                    steps.show(s.commands.iter().find(mine)?)
+                };
+                let stage = self.until(COMMAND_LIMIT, stage).await?;
+                stage.map_err(|_| Failure::Failed("the command did not end; look at the job".to_owned()))
+            }
+            Loop::There(running) => {
+                let mut attached = attach(running).await.map_err(lost)?;
+                attached.command(intent, target, at).await.map_err(lost)?;
+                loop {
+                    if let Some(stage) = steps.show(&attached.next_stage().await.map_err(lost)?) {
+                        return Ok(stage);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Prints each stage of a command once.
+#[derive(Default)]
+struct Steps {
+    last: Option<(&'static str, Option<String>)>,
+}
+
+impl Steps {
+    /// Prints the stage if it is new; gives it if it is final.
+    fn show(&mut self, view: &CommandView) -> Option<CommandStage> {
+        let step = (view.stage.word(), view.waiting_for.clone());
+        if self.last.as_ref() != Some(&step) {
+            let waiting = step.1.as_ref().map_or(String::new(), |w| format!(": {w}"));
+            eprintln!("{}{}", step.0, printable(&waiting));
+            self.last = Some(step);
+        }
+        view.stage.is_final().then(|| view.stage.clone())
+    }
+}
+
+/// Prints each turn of each job once while something is waited for: how full its window is, and its reason.
+#[derive(Default)]
+struct Progress {
+    seen: HashMap<JobKey, Timestamp>,
+}
+
+impl Progress {
+    fn show(&mut self, snapshot: &Snapshot) {
+        for job in &snapshot.jobs {
+            let Some(turn) = &job.turn else { continue };
+            if self.seen.insert(job.key.clone(), turn.at) == Some(turn.at) {
+                continue;
+            }
+            let fill =
+                job.window_status.as_ref().map_or(String::new(), |w| format!("window {:.0} %, ", w.fill * 100.0));
+            eprintln!("{}: {fill}{}", printable(&job.name), printable(&turn.reason.sentence));
+        }
+    }
+}
