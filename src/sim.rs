@@ -19,10 +19,13 @@ pub mod noise;
 pub mod operator;
 pub mod rate;
 pub mod scenario;
+pub mod serve;
 pub mod spec;
 pub mod storage;
 pub mod topic;
 pub mod world;
+
+pub use serve::{Sim, SimError, SimOptions, start};
 
 #[cfg(test)]
 mod tests;

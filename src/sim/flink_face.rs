@@ -131,16 +131,18 @@ impl FlinkFace {
     }
 
     async fn respond(&self, request: axum::extract::Request) -> Response<Body> {
+        self.exchange(request).await.unwrap_or_else(|Refused| broken())
+    }
+
+    /// Reads an HTTP request and answers it.
+    pub(super) async fn exchange(&self, request: axum::extract::Request) -> Result<Response<Body>, Refused> {
         let (parts, body) = request.into_parts();
         let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
-            return http(&errors::plain(413, "Request body too large."));
+            return Ok(http(&errors::plain(413, "Request body too large.")));
         };
         let target = parts.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
         let request = Request { method: parts.method.as_str().to_owned(), target, body: body.to_vec() };
-        match self.call(&request).await {
-            Ok(answer) => http(&answer),
-            Err(Refused) => refused(),
-        }
+        self.call(&request).await.map(|answer| http(&answer))
     }
 }
 
@@ -154,10 +156,12 @@ pub fn http(answer: &Answer) -> Response<Body> {
     response
 }
 
-/// A connection that was open when its JobManager went away is closed; the listener refuses new ones.
-fn refused() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+/// An answer that breaks off: a connection that was open when its JobManager went away ends so.
+fn broken() -> Response<Body> {
+    let cut = futures::stream::once(async {
+        Err::<axum::body::Bytes, _>(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    });
+    let mut response = Response::new(Body::from_stream(cut));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
