@@ -73,7 +73,8 @@ impl Bench {
                 1000,
                 "100us",
                 1,
-                "failure = { after = \"4s\", vertex = \"Enrich\", exception = \"null-pointer\", restart-delay = \"3s\", attempts = 2 }"
+                "failure = { after = \"4s\", vertex = \"Enrich\", exception = \"null-pointer\", restart-delay = \"3s\", attempts = 2 }\n\
+                 checkpoints = { interval = \"2s\" }"
             ),
             job("daily-report", 1000, "100us", 1, ""),
         );
@@ -256,6 +257,10 @@ fn compare(version: &str, folder: &str, scheduler: &str, folders: &[&str]) {
     for entry in index.as_array().unwrap() {
         let (file, path) = (entry["file"].as_str().unwrap(), entry["path"].as_str().unwrap());
         let top = file.split_once('/').map_or("", |(top, _)| top);
+        // Whether the store still has the metrics of a job that has just failed is a matter of seconds.
+        if file.starts_with("job-failed/job-metrics") {
+            continue;
+        }
         if entry["method"] != "GET" || is_out_of_scope(path) || !file.ends_with(".json") || !folders.contains(&top) {
             continue;
         }

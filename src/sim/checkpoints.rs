@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::spec::CheckpointSpec;
+use super::spec::{CheckpointSpec, ClusterSpec};
 use super::storage::{Snapshot, Storage};
 use crate::domain::ids::{JobId, VertexId};
 
@@ -207,12 +207,8 @@ pub struct Trigger<'a> {
     pub now: i64,
     /// How the job checkpoints.
     pub spec: &'a CheckpointSpec,
-    /// Entries of the history (`web.checkpoints.history`).
-    pub history: usize,
-    /// Where checkpoints go.
-    pub checkpoint_dir: &'a str,
-    /// Where savepoints go.
-    pub savepoint_dir: &'a str,
+    /// Its cluster, for folders and the length of the history.
+    pub cluster: &'a ClusterSpec,
     /// Checkpoints are made to fail.
     pub fail: bool,
     /// Savepoints are made to fail.
@@ -223,6 +219,11 @@ impl Checkpoints {
     /// The path and snapshot that a restart goes back to.
     pub fn restore_point(&self) -> Option<(String, u64, Arc<Snapshot>)> {
         self.restore_from.clone()
+    }
+
+    /// What the newest checkpoint holds.
+    pub(super) fn newest(&self) -> Option<Arc<Snapshot>> {
+        self.restore_from.as_ref().map(|(_, _, snapshot)| snapshot.clone())
     }
 
     /// Sets what the first start goes back to.
@@ -298,7 +299,11 @@ impl Checkpoints {
                 self.forget_checkpoint(storage);
                 self.restore_from = Some((path.clone(), checkpoint.id, checkpoint.snapshot.clone()));
             }
-            answers.extend(self.finish(checkpoint, result, trigger.history));
+            answers.extend(self.finish(
+                checkpoint,
+                result,
+                trigger.cluster.config_number("web.checkpoints.history", 10),
+            ));
             if from_interval {
                 self.next_trigger = self.next_trigger.max(now + trigger.spec.min_pause);
             }
@@ -393,11 +398,6 @@ impl Checkpoints {
         }
     }
 
-    /// Bytes that the newest checkpoint holds of a vertex.
-    pub fn checkpointed_state(&self, id: VertexId) -> f64 {
-        self.restore_from.as_ref().and_then(|(_, _, s)| s.state.get(&id)).copied().unwrap_or(0.0)
-    }
-
     /// All ever triggered.
     pub fn total(&self) -> u64 {
         self.completed_count + self.failed_count + self.running.len() as u64
@@ -410,11 +410,19 @@ fn entry_mut(entry: &mut Arc<Checkpoint>) -> &mut Checkpoint {
 
 fn path_of(checkpoint: &Checkpoint, trigger: &Trigger<'_>) -> String {
     let job = trigger.job.to_string();
+    let folder = |keys: [&str; 2], default: &'static str| {
+        let set = keys.iter().find_map(|key| trigger.cluster.config.get(*key));
+        set.map_or(default, String::as_str).trim_end_matches('/').to_owned()
+    };
     if checkpoint.is_savepoint() {
-        let folder = if checkpoint.target.is_empty() { trigger.savepoint_dir } else { &checkpoint.target };
+        let default =
+            || folder(["execution.checkpointing.savepoint-dir", "state.savepoints.dir"], "file:/data/savepoints");
+        let target = checkpoint.target.trim_end_matches('/');
+        let folder = if target.is_empty() { default() } else { target.to_owned() };
         let unique = super::noise::hash128(&[&job, &checkpoint.id.to_string()]) as u64 & 0xffff_ffff_ffff;
-        format!("{}/savepoint-{}-{unique:012x}", folder.trim_end_matches('/'), &job[..6])
+        format!("{folder}/savepoint-{}-{unique:012x}", job.get(..6).unwrap_or_default())
     } else {
-        format!("{}/{job}/chk-{}", trigger.checkpoint_dir.trim_end_matches('/'), checkpoint.id)
+        let folder = folder(["execution.checkpointing.dir", "state.checkpoints.dir"], "file:/data/checkpoints");
+        format!("{folder}/{job}/chk-{}", checkpoint.id)
     }
 }

@@ -87,7 +87,7 @@ pub struct Operation {
 }
 
 /// One Flink cluster.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cluster {
     /// What it was made of.
     pub spec: ClusterSpec,
@@ -326,22 +326,11 @@ impl Cluster {
     fn step_jobs(&mut self, around: &mut Surroundings<'_>) {
         let Self { jobs, taskmanagers, spec, operations, .. } = self;
         let mut speeds = Vec::new();
-        let mut places = Vec::new();
         for job in jobs.iter_mut() {
             speeds.clear();
-            places.clear();
-            for slot in &job.slots {
-                match taskmanagers.iter().find(|tm| tm.number == slot.taskmanager) {
-                    Some(tm) => {
-                        speeds.push(tm.jvm.speed());
-                        places.push((tm.id.clone(), format!("{}:{}", tm.host, tm.data_port)));
-                    }
-                    None => {
-                        speeds.push(1.0);
-                        places.push(Default::default());
-                    }
-                }
-            }
+            speeds.extend(job.slots.iter().map(|slot| {
+                taskmanagers.iter().find(|tm| tm.number == slot.taskmanager).map_or(1.0, |tm| tm.jvm.speed())
+            }));
             job.step(&mut Around {
                 now: around.now,
                 dt: around.dt,
@@ -351,7 +340,7 @@ impl Cluster {
                 faults: around.faults,
                 storage: around.storage,
                 speeds: &speeds,
-                places: &places,
+                taskmanagers,
             });
             for answer in job.take_answers() {
                 if let Some(op) = operations.iter_mut().find(|op| op.trigger == answer.operation) {

@@ -156,7 +156,7 @@ impl Flow {
                 // Inputs share the task by what they want to send; each keeps a small part so that none starves.
                 let part = if demand > 0.0 { 0.9 * queue.demand / demand + 0.1 / edges } else { 1.0 / edges };
                 for ((accept, waiting), limit) in queue.accept.iter_mut().zip(&queue.waiting).zip(&vertex.limit) {
-                    *accept = (queue.capacity - waiting).max(0.0) + limit * scale * part;
+                    *accept = (queue.capacity - waiting + limit * scale * part).max(0.0);
                 }
             }
         }

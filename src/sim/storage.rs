@@ -28,7 +28,7 @@ impl Snapshot {
 }
 
 /// Everything that is stored.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Storage {
     snapshots: BTreeMap<String, Arc<Snapshot>>,
     order: VecDeque<String>,

@@ -30,7 +30,7 @@ const FINE_BEFORE_START: i64 = 180_000;
 const SAMPLE: i64 = 5_000;
 
 /// Everything there is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct World {
     now: i64,
     origin: i64,

@@ -113,6 +113,14 @@ impl Handler<'_> {
                     None => Answer::ok(metrics::values(&none, &self.query)),
                 }
             }
+            ("GET", ["taskmanagers", id, "logs"]) => self.on_cluster(|c| {
+                if c.taskmanagers.iter().any(|tm| tm.id == *id) {
+                    Answer::ok(json!({ "logs": [] }))
+                } else {
+                    errors::handler(404, &format!("Could not find TaskExecutor {id}"))
+                }
+            }),
+            ("GET", ["jobmanager", "logs", _]) => errors::plain(404, "This file does not exist in JobManager log dir."),
             ("POST", ["savepoint-disposal"]) => actions::dispose(self.world, self.name, self.request),
             ("GET", ["savepoint-disposal", trigger]) => self.on_cluster(|c| actions::disposal(c, trigger)),
             (_, ["jobs", id, rest @ ..]) => match id.parse::<JobId>() {

@@ -2,6 +2,7 @@
 
 use super::{Job, JobStatus, Phase, RunTimes, rescale::affordable};
 use crate::sim::checkpoints::{Kind, Trigger, VertexPart};
+use crate::sim::cluster::TaskManager;
 use crate::sim::exceptions::{self, Failure};
 use crate::sim::fault::Faults;
 use crate::sim::flow::{Flow, Surroundings};
@@ -27,8 +28,8 @@ pub struct Around<'a> {
     pub storage: &'a mut Storage,
     /// Speed of each of its slots.
     pub speeds: &'a [f64],
-    /// Id and endpoint of the TaskManager of each of its slots.
-    pub places: &'a [(String, String)],
+    /// The TaskManagers of its cluster.
+    pub taskmanagers: &'a [TaskManager],
 }
 
 struct Speeds<'a> {
@@ -148,13 +149,13 @@ impl Job {
 
     fn run(&mut self, around: &mut Around<'_>) {
         let now = around.now;
-        let name = self.name().to_owned();
+        let graph = self.graph.clone();
+        let name = graph.spec.name.as_str();
         let speeds = Speeds {
             slots: around.speeds,
             bases: (0..self.graph.vertices.len()).map(|v| self.slot_index(v, 0)).collect(),
-            slowness: self.graph.spec.vertices.iter().map(|v| around.faults.slowness(&name, &v.name)).collect(),
+            slowness: graph.spec.vertices.iter().map(|v| around.faults.slowness(name, &v.name)).collect(),
         };
-        let graph = self.graph.clone();
         let before: Vec<f64> = self.flow.vertices.iter().map(records_in).collect();
         self.flow.step(&graph, around.dt, &mut self.cursors, around.topics, &speeds, &mut self.noise);
         for (((state, vertex), spec), before) in
@@ -187,37 +188,28 @@ impl Job {
     }
 
     fn checkpoint(&mut self, around: &mut Around<'_>) {
-        let name = self.name().to_owned();
-        let spec = self.graph.spec.checkpoints.clone();
-        let config = &around.cluster.config;
-        let dir = |keys: [&str; 2], default: &'static str| {
-            keys.iter().find_map(|key| config.get(*key)).map_or(default.to_owned(), Clone::clone)
-        };
-        let checkpoint_dir = dir(["execution.checkpointing.dir", "state.checkpoints.dir"], "file:/data/checkpoints");
-        let savepoint_dir =
-            dir(["execution.checkpointing.savepoint-dir", "state.savepoints.dir"], "file:/data/savepoints");
+        let graph = self.graph.clone();
+        let name = graph.spec.name.as_str();
         let trigger = Trigger {
             job: self.id,
             now: around.now,
-            spec: &spec,
-            history: around.cluster.config_number("web.checkpoints.history", 10),
-            checkpoint_dir: &checkpoint_dir,
-            savepoint_dir: &savepoint_dir,
-            fail: around.faults.checkpoints_fail(&name),
-            fail_savepoints: around.faults.savepoints_fail(&name),
+            spec: &graph.spec.checkpoints,
+            cluster: around.cluster,
+            fail: around.faults.checkpoints_fail(name),
+            fail_savepoints: around.faults.savepoints_fail(name),
         };
         let mut checkpoints = std::mem::take(&mut self.checkpoints);
         let upload = around.cluster.timings.upload_rate.max(1) as f64;
-        let last: Vec<f64> = self.graph.vertices.iter().map(|v| checkpoints.checkpointed_state(v.id)).collect();
-        let answers =
-            checkpoints.step(&trigger, around.storage, &mut |kind| self.begin(kind, around.now, upload, &last));
+        let last = checkpoints.newest();
+        let answers = checkpoints
+            .step(&trigger, around.storage, &mut |kind| self.begin(kind, around.now, upload, last.as_deref()));
         self.checkpoints = checkpoints;
         self.answers.extend(answers);
     }
 
     /// What a checkpoint that is triggered now will hold and how long each vertex takes: the barrier waits in the queues,
     /// then state is written.
-    fn begin(&mut self, kind: Kind, now: i64, upload: f64, last: &[f64]) -> (Vec<VertexPart>, Snapshot) {
+    fn begin(&mut self, kind: Kind, now: i64, upload: f64, last: Option<&Snapshot>) -> (Vec<VertexPart>, Snapshot) {
         let travel = self.flow.barrier_travel(&self.graph);
         let incremental = kind == Kind::Checkpoint && self.graph.spec.checkpoints.incremental;
         let mut snapshot = Snapshot::default();
@@ -227,7 +219,7 @@ impl Job {
             let subtasks = self.parallelism.get(index).copied().unwrap_or(1);
             let own = 2_000.0 * f64::from(subtasks);
             let written = if incremental {
-                let new = state - last.get(index).copied().unwrap_or(0.0);
+                let new = state - last.and_then(|s| s.state.get(&node.id)).copied().unwrap_or(0.0);
                 new.max(state * 0.05) + own
             } else {
                 state + own
@@ -297,8 +289,10 @@ impl Job {
     }
 
     fn task_failed(&mut self, vertex: usize, subtask: usize, class: String, trace: String, around: &Around<'_>) {
-        let place = around.places.get(self.slot_index(vertex, subtask));
-        let task = place.map(|(id, endpoint)| self.failed_task_of(vertex, subtask, id, endpoint));
+        let slot = self.slot_of(vertex, subtask);
+        let place = slot.and_then(|slot| around.taskmanagers.iter().find(|tm| tm.number == slot.taskmanager));
+        let task =
+            place.map(|tm| self.failed_task_of(vertex, subtask, &tm.id, &format!("{}:{}", tm.host, tm.data_port)));
         self.failed_task = Some((vertex, subtask));
         self.note(Failure { class, trace, at: around.now, task });
     }
