@@ -20,6 +20,7 @@ mod watching;
 pub use service::{Gone, KubernetesFace};
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -43,6 +44,8 @@ pub struct ApiServer {
 struct Inner {
     store: Mutex<Store>,
     changed: watch::Sender<u64>,
+    /// Beginning of the fault that the history was last compacted for.
+    compacted_for: AtomicI64,
     world: SharedWorld,
     flink: FlinkFaces,
 }
@@ -57,7 +60,15 @@ impl ApiServer {
     /// A server with the usual namespaces and nothing else.
     pub fn new(world: SharedWorld, flink: FlinkFaces) -> Self {
         let (changed, _) = watch::channel(0);
-        let server = Self { inner: Arc::new(Inner { store: Mutex::new(Store::default()), changed, world, flink }) };
+        let server = Self {
+            inner: Arc::new(Inner {
+                store: Mutex::new(Store::default()),
+                changed,
+                compacted_for: AtomicI64::new(i64::MIN),
+                world,
+                flink,
+            }),
+        };
         for name in ["default", "kube-system"] {
             server.create_namespace(name);
         }
@@ -96,6 +107,13 @@ impl ApiServer {
     /// Told of the version of every change.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changed.subscribe()
+    }
+
+    /// Forgets the history once for a fault that began at this moment.
+    fn compact_for(&self, fault: i64) {
+        if self.inner.compacted_for.swap(fault, Ordering::Relaxed) != fault {
+            self.with_store(|store, _| store.compact());
+        }
     }
 
     fn flink(&self, cluster: &str) -> Option<Router> {

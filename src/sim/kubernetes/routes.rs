@@ -12,7 +12,7 @@ use super::kinds::Kind;
 use super::requests::{self, Place};
 use super::store::Key;
 use super::{ApiServer, discovery};
-use crate::sim::fault::{Fault, FaultSpec};
+use crate::sim::fault::FaultSpec;
 
 /// Longest request body, bytes; as the real server's.
 const MAX_BODY: usize = 3 << 20;
@@ -151,11 +151,7 @@ fn faults(server: &ApiServer, asked: &Asked) -> Result<Response<Body>, Failure> 
         Method::POST => {
             let spec: FaultSpec =
                 serde_json::from_slice(&asked.body).map_err(|e| Failure::bad_request(e.to_string()))?;
-            let compacts = matches!(spec.fault, Fault::WatchExpired);
             server.world().with(|world| world.inject(spec)).map_err(Failure::bad_request)?;
-            if compacts {
-                server.with_store(|store, _| store.compact());
-            }
             Ok(json_response(json!({"status": "Success"})))
         }
         Method::DELETE => {

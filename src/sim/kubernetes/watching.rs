@@ -130,6 +130,13 @@ impl Watching {
                 Some(_) => return None,
                 None => {}
             }
+            // A slow server is slow with events too; a watch that ended meanwhile is noticed above.
+            if self.slow() {
+                tokio::time::sleep(LOOK).await;
+                if Instant::now() < self.until {
+                    continue;
+                }
+            }
             if !self.first.is_empty() {
                 return Some(Ok(self.first.drain(..).collect::<String>().into()));
             }
@@ -156,14 +163,21 @@ impl Watching {
 
     /// A fault that began after this watch did.
     fn fault(&self) -> Option<Fault> {
-        self.server.world().with(|world| {
-            let now = self.server.world().now();
+        let now = self.server.world().now();
+        let (fault, from) = self.server.world().with(|world| {
             let faults = world.faults().all().iter().filter(|f| f.from > self.opened && f.from <= now);
             faults
-                .map(|f| &f.fault)
-                .find(|f| matches!(f, Fault::ApiGone | Fault::WatchDropped | Fault::WatchExpired))
-                .cloned()
-        })
+                .map(|f| (f.fault.clone(), f.from))
+                .find(|(f, _)| matches!(f, Fault::ApiGone | Fault::WatchDropped | Fault::WatchExpired))
+        })?;
+        if fault == Fault::WatchExpired {
+            self.server.compact_for(from);
+        }
+        Some(fault)
+    }
+
+    fn slow(&self) -> bool {
+        self.server.world().with(|world| world.faults().acting().any(|f| matches!(f, Fault::ApiSlow { .. })))
     }
 
     fn refuse(&mut self, failure: &Failure) -> Bytes {

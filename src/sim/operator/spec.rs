@@ -279,13 +279,13 @@ pub fn cluster(name: &str, spec: &Value, blueprint: &ClusterSpec) -> ClusterSpec
     if let Some(memory) = text(spec, "/taskManager/resource/memory").and_then(bytes) {
         cluster.taskmanagers.memory = memory;
     }
-    cluster.scheduler = scheduler(&config, cluster.version);
+    cluster.scheduler = scheduler(&config);
     cluster.config = config;
     cluster
 }
 
 /// The scheduler that a configuration asks for.
-pub fn scheduler(config: &BTreeMap<String, String>, _version: FlinkVersion) -> Scheduler {
+pub fn scheduler(config: &BTreeMap<String, String>) -> Scheduler {
     match config.get("jobmanager.scheduler").map(|s| s.to_lowercase()) {
         Some(name) if name == "adaptive" => Scheduler::Adaptive,
         _ => Scheduler::Default,

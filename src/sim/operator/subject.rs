@@ -348,9 +348,12 @@ impl Subject {
         let failed_now = job.state == "FAILED" && self.status.job_state != Some("FAILED");
         self.set_state(around, job.state);
         if job.state == "FAILED" && (failed_now || self.status.error.is_none()) {
-            let causes = causes_of(
-                job.root_failure.as_deref().unwrap_or("org.apache.flink.util.FlinkException: The job failed."),
-            );
+            let given = job.root_failure.as_deref().unwrap_or("org.apache.flink.util.FlinkException: The job failed.");
+            let mut causes = causes_of(given);
+            // Recovery that is suppressed names no cause itself: the last exception is it.
+            if let (1, Some((_, trace, _))) = (causes.len(), job.exceptions.iter().max_by_key(|(at, ..)| *at)) {
+                causes.extend(causes_of(trace).into_iter().filter(|c| !given.starts_with(c.as_str())));
+            }
             let class = "org.apache.flink.util.SerializedThrowable";
             let list: Vec<(&str, &str)> = match causes.as_slice() {
                 [only] => vec![(class, only.as_str())],
@@ -523,8 +526,7 @@ impl Subject {
             }
             self.say(around, &Event::normal("Scaling", JOB, "In-place scaling triggered"));
         }
-        let first = false;
-        self.status.record(spec, first, around.now);
+        self.status.record(spec, false, around.now);
         self.status.observed_generation = Some(generation);
         true
     }
