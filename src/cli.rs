@@ -14,6 +14,7 @@ pub mod get;
 pub mod log;
 pub mod reach;
 pub mod screens;
+pub mod sim;
 pub mod sources;
 pub mod start;
 pub mod table;
@@ -57,6 +58,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             screens::run(&settings).await
         }
         Some(Command::Demo(args)) => demo::run(&cli.global, &args).await,
+        Some(Command::Sim(args)) => sim::run(&args).await.map_err(Failure::from),
         Some(Command::Get(args)) => {
             let wait = args.reach.wait.or((args.what != What::Decisions).then_some(Duration::ZERO));
             let reach = Reach { wait, ..args.reach.clone() };

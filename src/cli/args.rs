@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::eval::EvalArgs;
+use super::sim::SimArgs;
 use crate::config::Layers;
 use crate::domain::decision::DecisionId;
 use crate::domain::text::parse_duration;
@@ -88,6 +89,8 @@ impl Global {
 pub enum Command {
     /// The screens on an embedded cluster that needs nothing else
     Demo(DemoArgs),
+    /// Serve the embedded cluster alone, for kubectl and other programs
+    Sim(SimArgs),
     /// Print what the screens show, for scripts
     Get(GetArgs),
     /// Approve, reject or show a scaling decision

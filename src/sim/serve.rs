@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::fault::FaultSpec;
 use super::flink_face::{Answer, FlinkFace, http};
 use super::kubernetes::{ApiServer, KubernetesFace};
+use super::operator::Operator;
 use super::scenario::{Scenario, ScenarioError};
 use super::spec::ClusterKind;
 use super::world::{SharedWorld, World};
@@ -112,7 +113,7 @@ pub struct Sim {
     pub flink: Vec<FlinkAddress>,
     /// URL of its Kubernetes API.
     pub kubernetes: String,
-    /// Its API server, to install objects in.
+    /// Its API server, with the resources of the scenario and an operator for them.
     pub api: ApiServer,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -173,6 +174,14 @@ pub async fn start(scenario: &Scenario, options: SimOptions) -> Result<Sim, SimE
         KubernetesFace::new(api.clone()).router(),
         stop.clone(),
     ));
+    let operator = Operator::install(api.clone(), &scenario);
+    let ended = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = ended.cancelled() => {}
+            () = operator.run() => {}
+        }
+    });
     tasks.spawn(beat(world.clone(), stop.clone()));
     Ok(Sim { world, flink, kubernetes: format!("http://{address}"), api, stop, tasks })
 }
