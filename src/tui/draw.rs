@@ -27,6 +27,7 @@ use super::overlays::prompt::draw_line;
 use super::overlays::{self, Overlay};
 use super::screens::{self, Ctx, NextChange, Screen};
 use super::theme::Slot;
+use super::widgets::ascii;
 
 /// Draws one frame.
 pub fn draw(frame: &mut Frame, model: &mut Model) {
@@ -70,6 +71,9 @@ fn compose(frame: &mut Frame, model: &mut Model, body_of: impl FnOnce(&mut Frame
     }
     model.overlays = open;
     model.next_label = next.get();
+    if model.theme().glyphs.ascii {
+        ascii::fold(frame.buffer_mut(), area);
+    }
 }
 
 fn draw_screen(frame: &mut Frame, area: Rect, ctx: &Ctx, screen: &Screen, views: &mut Views) {

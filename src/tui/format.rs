@@ -64,7 +64,8 @@ fn plain(value: f64, decimals: usize) -> String {
 
 /// A ratio as whole percent: `63%`. Below one percent and not zero: `<1%`.
 pub fn percent(ratio: f64) -> String {
-    if !ratio.is_finite() {
+    // A share of time or room is never negative: what says so is broken.
+    if !ratio.is_finite() || ratio <= -0.005 {
         return UNKNOWN.to_owned();
     }
     if ratio > 0.0 && ratio < 0.005 {
@@ -245,7 +246,7 @@ mod tests {
 
     #[test]
     fn ratios_sizes_and_times_are_short() {
-        assert_eq!([0.0, -0.0, 0.001, 0.634, 1.0, f64::NAN].map(percent), ["0%", "0%", "<1%", "63%", "100%", "–"]);
+        assert_eq!([0.0, -0.0, 0.001, 0.634, 1.0, f64::NAN, -3.0].map(percent), ["0%", "0%", "<1%", "63%", "100%", "–", "–"]);
         assert_eq!([0, 1023, 1024, 1_572_864, 4 << 30].map(bytes), ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "4.0 GiB"]);
         assert_eq!(bytes_or_unknown(None), "–");
         let texts = [0, 350, 999, 1000, 9_999, 12_700, 200_000].map(|ms| took(Duration::from_millis(ms)));

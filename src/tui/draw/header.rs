@@ -13,9 +13,11 @@ use crate::domain::health::Severity;
 use crate::domain::job::Mode;
 use crate::domain::snapshot::{SourceState, SourceView};
 use crate::tui::action::Action;
+use crate::tui::format::clean;
 use crate::tui::model::Model;
 use crate::tui::screens::{Ctx, Screen};
 use crate::tui::theme::Slot;
+use crate::tui::widgets::breadcrumbs;
 
 /// Sources that are named one by one at most.
 const SOURCES: usize = 3;
@@ -86,7 +88,7 @@ fn source_spans(ctx: &Ctx, source: &SourceView) -> Vec<Span<'static>> {
     };
     vec![
         Span::styled(format!(" {glyph} "), theme.style(slot)),
-        Span::styled(source.id.to_string(), theme.style(Slot::Emphasis)),
+        Span::styled(clean(source.id.as_str(), 40).into_owned(), theme.style(Slot::Emphasis)),
         Span::styled(format!(" {text} "), theme.style(slot)),
     ]
 }
@@ -147,20 +149,12 @@ fn facts(ctx: &Ctx, model: &Model, jobs: bool, in_words: bool) -> Vec<Span<'stat
 /// Draws where the user is, and what the list leaves out.
 pub(super) fn breadcrumbs(frame: &mut Frame, area: Rect, ctx: &Ctx, model: &Model) {
     let theme = ctx.theme;
-    let mut left = vec![Span::raw(" ")];
-    let path = model.places.path();
-    for (at, screen) in path.iter().enumerate() {
-        if at > 0 {
-            left.push(Span::styled(format!(" {} ", theme.glyphs.chevron), theme.style(Slot::Muted)));
-        }
-        let name = match screen {
-            Screen::Job(key) => ctx.snapshot.job(key).map_or("gone", |job| job.name.as_str()).to_owned(),
-            Screen::Decision(id) => id.to_string(),
-            screen => screen.title().to_owned(),
-        };
-        let slot = if at + 1 == path.len() { Slot::Title } else { Slot::Muted };
-        left.push(Span::styled(name, theme.style(slot)));
-    }
+    let name = |screen: &Screen| match screen {
+        Screen::Job(key) => ctx.snapshot.job(key).map_or("gone".to_owned(), |job| clean(&job.name, 200).into_owned()),
+        Screen::Decision(id) => id.to_string(),
+        screen => screen.title().to_owned(),
+    };
+    let parts: Vec<String> = model.places.path().iter().map(name).collect();
     let filter = model.filter();
     let mut right = Vec::new();
     if !filter.text.is_empty() {
@@ -175,7 +169,9 @@ pub(super) fn breadcrumbs(frame: &mut Frame, area: Rect, ctx: &Ctx, model: &Mode
     right.push(Span::raw(" "));
     let right_width = right.iter().map(|span| span.content.width()).sum::<usize>();
     let right_width = u16::try_from(right_width).unwrap_or(u16::MAX).min(area.width / 3 * 2);
-    frame.render_widget(Line::from(left), Rect { width: area.width - right_width, ..area });
+    let left_area = Rect { x: area.x + 1, width: area.width.saturating_sub(right_width + 1), ..area };
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    breadcrumbs::breadcrumbs(frame.buffer_mut(), left_area, theme, &parts);
     let right_area = Rect { x: area.right() - right_width, width: right_width, ..area };
     frame.render_widget(Line::from(right), right_area);
 }

@@ -22,7 +22,7 @@ const COLUMNS: [Column; 9] = [
     Column::number("STATE", 9, 2),
     Column::number("WRITTEN", 9, 3),
     Column::number("ACKS", 9, 4),
-    Column::text("KIND", 10, 20, 5),
+    Column::text("KIND", 10, 14, 5),
     Column::text("PATH OR FAILURE", 16, 90, 6),
 ];
 
@@ -128,7 +128,7 @@ fn cells<'a>(ctx: &Ctx<'a>, entry: &'a CheckpointEntry) -> Vec<Cell<'a>> {
     };
     let size =
         |bytes_of: u64| if entry.status == CheckpointStatus::Completed { bytes(bytes_of) } else { UNKNOWN.to_owned() };
-    let kind = entry.kind.to_lowercase().replace('_', " ");
+    let kind = entry.kind.to_lowercase().replace("_checkpoint", "").replace('_', " ");
     let last = match (&entry.failure, &entry.external_path) {
         (Some(failure), _) => Cell::new(failure.as_str(), theme.style(Slot::Error)),
         (None, Some(path)) => Cell::End(path.as_str().into(), theme.style(Slot::Muted)),

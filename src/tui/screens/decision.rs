@@ -42,32 +42,49 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, decision: DecisionId, view
         return;
     };
     let job = ctx.snapshot.job(&decision.target.job).map(AsRef::as_ref);
+    let roomy = area.height >= 34;
     if area.width >= 150 && area.height >= 12 {
         let [left, right] = split_left(area, area.width / 2);
         let title = format!("Decision {}", decision.id);
         let inside = framed(buffer, left, ctx.theme, &title, &parts::decision_word(ctx, decision), false);
-        let used = measure(inside, ctx, decision, job);
+        let used = measure(inside, ctx, decision, job, roomy);
         scroll(view, used, inside.height);
         let skip = u16::try_from(view.scroll.offset).unwrap_or(0);
-        words(&mut Lines::scrolled(buffer, inside, ctx.theme, skip), ctx, decision, job);
+        words(&mut Lines::scrolled(buffer, inside, ctx.theme, skip), ctx, decision, job, roomy);
+        charts(buffer, split_top(inside, used + 1)[1], ctx, decision, job);
         explanation(buffer, right, ctx, decision, job, view);
         return;
     }
-    let used = measure(area, ctx, decision, job);
+    let used = measure(area, ctx, decision, job, roomy);
     let top_height = used.min((area.height * 3 / 5).max(area.height.saturating_sub(14)));
     let [top, below] = split_top(area, top_height);
     scroll(view, used, top_height);
     let skip = u16::try_from(view.scroll.offset).unwrap_or(0);
-    words(&mut Lines::scrolled(buffer, top, ctx.theme, skip), ctx, decision, job);
+    words(&mut Lines::scrolled(buffer, top, ctx.theme, skip), ctx, decision, job, roomy);
     explanation(buffer, below, ctx, decision, job, view);
 }
 
+/// How the vertices that would change did over the window: where there is room, and while it is the window that was judged.
+fn charts(buffer: &mut Buffer, area: Rect, ctx: &Ctx, decision: &Decision, job: Option<&JobView>) {
+    let Some(job) = job.filter(|_| !decision.state.is_final()) else { return };
+    let vertices = job.vertices.iter().flat_map(|seen| seen.value.iter());
+    let changed: Vec<_> = vertices.filter(|v| decision.changes.iter().any(|c| c.vertex == v.id)).take(3).collect();
+    let mut rest = area;
+    for (left, vertex) in (1..=u16::try_from(changed.len()).unwrap_or(1)).rev().zip(&changed) {
+        let [here, below] = split_top(rest, rest.height / left);
+        if here.height >= 8 {
+            super::job::chart_of(buffer, here, ctx, job, vertex);
+        }
+        rest = below;
+    }
+}
+
 /// Lines that the words take in an area of this width.
-fn measure(area: Rect, ctx: &Ctx, decision: &Decision, job: Option<&JobView>) -> u16 {
+fn measure(area: Rect, ctx: &Ctx, decision: &Decision, job: Option<&JobView>, roomy: bool) -> u16 {
     let nowhere = Rect { height: 0, ..area };
     let mut buffer = Buffer::empty(nowhere);
     let mut lines = Lines::new(&mut buffer, nowhere, ctx.theme);
-    words(&mut lines, ctx, decision, job);
+    words(&mut lines, ctx, decision, job, roomy);
     lines.used
 }
 
@@ -100,7 +117,7 @@ fn explanation(
 }
 
 /// Everything but the explanation, the most important first.
-fn words(lines: &mut Lines, ctx: &Ctx, decision: &Decision, job: Option<&JobView>) {
+fn words(lines: &mut Lines, ctx: &Ctx, decision: &Decision, job: Option<&JobView>, roomy: bool) {
     let theme = ctx.theme;
     let style = |slot| theme.style(slot);
     let (mark, slot) = parts::decision_mark(theme, &decision.state);
@@ -157,10 +174,17 @@ fn words(lines: &mut Lines, ctx: &Ctx, decision: &Decision, job: Option<&JobView
         ("quiet for", quiet, Slot::Base),
         ("data", data_text.into(), data_slot),
         ("proposed", format!("{} ago", ctx.age(decision.proposed_at)).into(), Slot::Base),
-        ("confirmed by the loop", format!("{} ago", ctx.age(decision.refreshed_at)).into(), Slot::Muted),
+        ("same result again", format!("{} ago", ctx.age(decision.refreshed_at)).into(), Slot::Muted),
     ]);
     lines.sentence("", style(Slot::Base), &decision.reason.sentence, style(Slot::Emphasis), 4);
+    let section = |lines: &mut Lines| {
+        if roomy {
+            lines.blank()
+        }
+    };
+    section(lines);
     changes(lines, ctx, decision);
+    section(lines);
     prediction(lines, ctx, decision, job);
     for (key, value) in &decision.config.set {
         let lead = format!("set {} = ", fit(key, 60, theme.glyphs.ellipsis));
@@ -170,8 +194,10 @@ fn words(lines: &mut Lines, ctx: &Ctx, decision: &Decision, job: Option<&JobView
         lines.sentence("unset ", style(Slot::Label), key, style(Slot::Down), 1);
     }
     if let Some(outcome) = &decision.outcome {
+        section(lines);
         self::outcome(lines, ctx, decision, outcome);
     }
+    section(lines);
     life(lines, ctx, decision);
 }
 
@@ -220,18 +246,18 @@ fn changes(lines: &mut Lines, ctx: &Ctx, decision: &Decision) {
 fn prediction(lines: &mut Lines, ctx: &Ctx, decision: &Decision, job: Option<&JobView>) {
     let prediction = &decision.prediction;
     let measured = if prediction.downtime_measured { "measured" } else { "configured, never measured" };
-    let catch_up = prediction.catch_up.map_or_else(|| "the lag will not shrink".to_owned(), format::age);
+    let catch_up = prediction.catch_up.map_or_else(|| "never: the lag will not shrink".to_owned(), format::age);
     let cluster = job.and_then(|job| parts::cluster(ctx, job));
     let slots = match cluster {
-        Some(cluster) => format!("{} of {} in the cluster", prediction.slots, cluster.slots_total),
+        Some(cluster) => format!("{} (the cluster has {})", prediction.slots, cluster.slots_total),
         None => prediction.slots.to_string(),
     };
     let short = cluster.is_some_and(|cluster| prediction.slots > cluster.slots_total);
     lines.fields(&[
         ("downtime", format!("{} ({measured})", took(prediction.downtime)).into(), Slot::Base),
-        ("catch-up after", catch_up.into(), if prediction.catch_up.is_none() { Slot::Warning } else { Slot::Base }),
-        ("slots", slots.into(), if short { Slot::Warning } else { Slot::Base }),
-        ("TaskManagers", prediction.task_managers.map(|n| n.to_string()).unwrap_or_default().into(), Slot::Base),
+        ("catch-up", catch_up.into(), if prediction.catch_up.is_none() { Slot::Warning } else { Slot::Base }),
+        ("slots needed", slots.into(), if short { Slot::Warning } else { Slot::Base }),
+        ("TaskManagers needed", prediction.task_managers.map(|n| n.to_string()).unwrap_or_default().into(), Slot::Base),
         ("approving", job.map(parts::realization).unwrap_or_default(), Slot::Base),
     ]);
 }

@@ -103,8 +103,8 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, view: &mut DecisionsView) 
     lines.fields(&[
         ("expires in", expires.into(), Slot::Accent),
         ("downtime", took(prediction.downtime).into(), Slot::Base),
-        ("catch-up after", prediction.catch_up.map_or_else(|| "never".to_owned(), format::age).into(), Slot::Base),
-        ("slots", prediction.slots.to_string().into(), Slot::Base),
+        ("catch-up", prediction.catch_up.map_or_else(|| "never".to_owned(), format::age).into(), Slot::Base),
+        ("slots needed", prediction.slots.to_string().into(), Slot::Base),
         ("on", format::clean(&decision.target.context, 40), Slot::Muted),
     ]);
 }

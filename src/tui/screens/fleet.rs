@@ -32,7 +32,7 @@ pub const SORTS: &[&str] = &["severity", "name", "lag", "utilization", "rate in"
 
 const COLUMNS: [Column; 13] = [
     Column::text("STATUS", 15, 16, 0),
-    Column::text("JOB", 12, 34, 0),
+    Column::text("JOB", 20, 34, 0),
     Column::text("NAMESPACE", 9, 16, 8),
     Column::number("IN/s", 6, 5),
     Column::number("OUT/s", 6, 7),
@@ -184,6 +184,8 @@ fn cells<'a>(ctx: &Ctx<'a>, job: &'a JobView) -> Vec<Cell<'a>> {
     let theme = ctx.theme;
     let seen = parts::freshness(ctx, &job.source, job.observed_at, parts::PERIOD);
     let (word, word_style) = parts::health(theme, job);
+    // A status word that nobody can confirm is no longer true by itself.
+    let word_style = if seen > Freshness::Late { theme.style(Slot::Stale) } else { word_style };
     let measured = job.rates.as_ref();
     let rates_fresh = parts::freshness(ctx, &job.source, measured.map(|rates| rates.at), parts::PERIOD);
     let style = parts::style_of(ctx, rates_fresh);
@@ -209,7 +211,7 @@ fn cells<'a>(ctx: &Ctx<'a>, job: &'a JobView) -> Vec<Cell<'a>> {
         |r| {
             let mark = match () {
                 () if r.utilization > r.band_high => theme.glyphs.up,
-                () if r.utilization < r.band_low => theme.glyphs.down,
+                () if r.utilization < r.band_low && r.utilization >= 0.0 => theme.glyphs.down,
                 () => "",
             };
             format!("{mark}{}", percent(r.utilization))

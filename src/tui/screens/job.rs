@@ -74,6 +74,7 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut J
         },
         () if wide => {
             let [left, right] = split_left(body, body.width * 58 / 100);
+            let [_, right] = split_left(right, 1);
             let graph_height = graph_height(job, body.height * 2 / 5);
             let [graph, below] = split_top(left, graph_height);
             let [table, below] = split_top(below, table_height.min(below.height / 2));
@@ -284,6 +285,11 @@ fn draw_explanation(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView, v
     let explanation = turn.and_then(|turn| turn.explanation.as_deref());
     let name = |id| job.topology.as_ref().and_then(|t| t.vertex(id)).map(|v| v.name.as_str());
     tree::draw(buffer, inside, ctx, explanation, &mut view.tree, active, name);
+}
+
+/// Rate and capacity of one vertex against target and thresholds (also of the decision screen).
+pub(super) fn chart_of(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView, vertex: &VertexView) {
+    charts::of_vertex(buffer, area, ctx, job, Some(vertex), super::ChartMetric::Rate);
 }
 
 /// A style for a value that is alarming above a limit.

@@ -204,8 +204,11 @@ fn draw_pools(
 
 /// What stands out, in sentences.
 fn hints(all: &[TaskManagerView]) -> Vec<(Slot, Cow<'static, str>)> {
-    let mut hints: Vec<(Slot, Cow<'static, str>)> = Vec::new();
     let pools = sum(all);
+    let configured: Option<u64> = pools.iter().map(|pool| pool.configured).sum();
+    let used: u64 = pools.iter().filter_map(|pool| pool.used).sum();
+    let total = format!("all {} TaskManagers use {} of {}", all.len(), bytes(used), bytes_or_unknown(configured));
+    let mut hints: Vec<(Slot, Cow<'static, str>)> = vec![(Slot::Muted, total.into())];
     let peak_of =
         |tm: &TaskManagerView, which| pool(&tm.pools, which).map_or(f64::NAN, |p| ratio(p.peak, p.configured));
     let tight = all.iter().filter(|tm| peak_of(tm, MemoryPool::JvmHeap) >= TIGHT).count();
@@ -230,7 +233,7 @@ fn hints(all: &[TaskManagerView]) -> Vec<(Slot, Cow<'static, str>)> {
         match (managed.configured, managed.peak) {
             (Some(configured), Some(0)) if configured >= WORTH => {
                 let text = format!(
-                    "{} of managed memory were never used in this run: without RocksDB, batch operators or Python they can go to the heap",
+                    "{} of managed memory was never used in this run: without RocksDB, batch operators or Python it can go to the heap",
                     bytes(configured)
                 );
                 hints.push((Slot::Info, text.into()));
@@ -282,9 +285,9 @@ mod tests {
     fn hints_name_what_stands_out_and_nothing_else() {
         let all = fixtures::fleet().clusters[0].task_managers.as_ref().unwrap().value.to_vec();
         let texts: Vec<String> = hints(&all).into_iter().map(|(_, text)| text.into_owned()).collect();
-        assert!(texts.iter().any(|text| text.starts_with("5.4 GiB of managed memory were never used")), "{texts:?}");
+        assert!(texts.iter().any(|text| text.starts_with("5.4 GiB of managed memory was never used")), "{texts:?}");
         assert!(texts.iter().any(|text| text.starts_with("the heap of 1 of 4")), "{texts:?}");
         assert!(texts.iter().any(|text| text.starts_with("1 of 4 TaskManagers spend")), "{texts:?}");
-        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert_eq!(texts.len(), 4, "{texts:?}");
     }
 }

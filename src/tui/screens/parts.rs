@@ -151,12 +151,12 @@ pub(super) fn from_to(theme: &Theme, from: i32, to: i32) -> String {
     format!("{from}{}{to}", theme.glyphs.arrow)
 }
 
-/// Every change of a decision in one line: `score 4→8, source 4→6`.
+/// Every change of a decision in one line: `4→8 score, 4→6 source`. The numbers come first because names are cut.
 pub(super) fn changes(theme: &Theme, decision: &Decision) -> String {
     let mut parts: Vec<String> = decision
         .changes
         .iter()
-        .map(|c| format!("{} {}", fit(&named(&c.name), 24, theme.glyphs.ellipsis), from_to(theme, c.from, c.to)))
+        .map(|c| format!("{} {}", from_to(theme, c.from, c.to), fit(&named(&c.name), 24, theme.glyphs.ellipsis)))
         .collect();
     let settings = decision.config.set.len() + decision.config.removed.len();
     match settings {

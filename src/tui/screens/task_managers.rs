@@ -158,15 +158,15 @@ fn details(buffer: &mut Buffer, area: Rect, ctx: &Ctx, tm: &TaskManagerView, job
     let mine = |id: JobId| if job.job_id == Some(id) { Some(parts::name(job)) } else { None };
     let named = |id: JobId| {
         let other = ctx.snapshot.jobs.iter().find(|other| other.job_id == Some(id)).map(|other| parts::name(other));
-        mine(id).or(other).map_or_else(|| id.to_string(), |name| clean(&name, 60).into_owned())
+        mine(id).or(other).map_or_else(|| format!("job {id}"), |name| clean(&name, 60).into_owned())
     };
     let slots: Vec<String> = tm.allocated.iter().map(|(id, slots)| format!("{} ({slots})", named(*id))).collect();
     let jobs = if slots.is_empty() { "none".to_owned() } else { slots.join(", ") };
     lines.sentence("slots of ", theme.style(Slot::Label), &jobs, theme.style(Slot::Base), 2);
     lines.fields(&[
         ("slots", format!("{} of {} free", tm.free_slots, tm.slots).into(), Slot::Base),
-        ("cpu", percent(tm.cpu_load).into(), Slot::Base),
-        ("of its machine's cores; offered", exact(tm.cpu_cores).into(), Slot::Base),
+        ("cpu of its machine", percent(tm.cpu_load).into(), Slot::Base),
+        ("cores offered", exact(tm.cpu_cores).into(), Slot::Base),
         ("garbage collection", percent(tm.gc).into(), if tm.gc >= MUCH_GC { Slot::Warning } else { Slot::Base }),
         ("process", bytes_or_unknown(tm.memory.map(|memory| memory.total_process)).into(), Slot::Base),
         ("container limit", bytes_or_unknown(tm.container_limit).into(), Slot::Base),

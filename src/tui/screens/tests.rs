@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use super::{JobPane, Screen};
+use super::{Ctx, JobPane, NextChange, Screen};
 use crate::domain::decision::DecisionId;
+use crate::domain::ids::JobKey;
 use crate::domain::snapshot::Snapshot;
 use crate::tui::draw::draw;
 use crate::tui::fixtures::{self, key};
@@ -58,7 +60,7 @@ fn snapshots(name: &str, mut model: Model) {
     }
 }
 
-fn fraud(screen: fn(crate::domain::ids::JobKey) -> Screen) -> Model {
+fn fraud(screen: fn(JobKey) -> Screen) -> Model {
     let mut model = model(fixtures::fleet(), screen(key("fraud-detection")), unicode());
     model.views.job.view.list.select_key(&fixtures::vertex_id(3));
     model
@@ -146,4 +148,181 @@ fn problems_show_the_root_cause_and_the_trace() {
     open.views.problems.view.open = true;
     open.views.problems.view.stack.offset = 7;
     insta::assert_snapshot!("problems-open@80x24", frame(&mut open, SIZES[0]));
+}
+
+// --- what a night brings ---
+
+#[test]
+fn before_the_first_answer_it_says_what_is_waited_for() {
+    insta::assert_snapshot!(
+        "loading@80x24",
+        frame(&mut model(fixtures::loading(), Screen::Fleet, unicode()), SIZES[0])
+    );
+    let nothing = Snapshot { loaded: true, jobs: Vec::new(), ..fixtures::fleet() };
+    let nothing = Snapshot { sources: nothing.sources[..1].to_vec(), decisions: Vec::new(), ..nothing };
+    let empty = frame(&mut model(nothing.clone(), Screen::Fleet, unicode()), SIZES[0]);
+    assert!(empty.contains("no jobs: nothing is deployed here"), "{empty}");
+    let inbox = frame(&mut model(nothing, Screen::Decisions, unicode()), SIZES[0]);
+    assert!(inbox.contains("no decisions: nothing has to be scaled"), "{inbox}");
+    for screen in all_screens() {
+        frame(&mut model(fixtures::loading(), screen, unicode()), SIZES[0]);
+    }
+}
+
+#[test]
+fn a_lost_source_is_named_and_its_last_data_stay_with_their_age() {
+    snapshots("lost", model(fixtures::lost(), Screen::Fleet, unicode()));
+    let mut job = model(fixtures::lost(), Screen::Job(key("fraud-detection")), unicode());
+    insta::assert_snapshot!("lost-job@80x24", frame(&mut job, SIZES[0]));
+    let mut terminal = Terminal::new(TestBackend::new(120, 40)).unwrap();
+    let mut fleet = model(fixtures::lost(), Screen::Fleet, unicode());
+    terminal.draw(|frame| draw(frame, &mut fleet)).unwrap();
+    let stale = unicode().style(crate::tui::theme::Slot::Stale).fg;
+    let buffer = terminal.backend().buffer();
+    assert!(buffer.content.iter().filter(|cell| Some(cell.fg) == stale).count() > 200, "old numbers are dimmed");
+}
+
+#[test]
+fn a_job_that_is_gone_says_so() {
+    let gone = frame(&mut model(fixtures::fleet(), Screen::Job(key("nowhere")), unicode()), SIZES[0]);
+    assert!(gone.contains("this job is gone"), "{gone}");
+    let gone = frame(&mut model(fixtures::fleet(), Screen::Decision(DecisionId(1)), unicode()), SIZES[0]);
+    assert!(gone.contains("this decision is gone"), "{gone}");
+}
+
+#[test]
+fn a_filter_that_hides_everything_says_how_much() {
+    let mut model = model(fixtures::fleet(), Screen::Fleet, unicode());
+    model.set_filter("nothing-like-this");
+    let text = frame(&mut model, SIZES[0]);
+    assert!(text.contains("no job matches the filter; it hides 11"), "{text}");
+}
+
+#[test]
+fn thousands_of_jobs_are_one_screen() {
+    let mut model = model(fixtures::many(5_000), Screen::Fleet, unicode());
+    model.views.fleet.list.select(4_321);
+    let text = frame(&mut model, SIZES[1]);
+    let name = &model.views.fleet.list.selected.clone().unwrap().as_str()["k8s:".len()..].to_owned();
+    assert!(text.contains(name.as_str()) && text.contains("4322/5000"), "{text}");
+}
+
+#[test]
+fn without_colours_and_utf8_every_screen_is_plain_ascii() {
+    for screen in all_screens() {
+        for size in SIZES {
+            let mut model = model(fixtures::hostile(), screen.clone(), Theme::plain());
+            let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
+            model.size = size;
+            terminal.draw(|frame| draw(frame, &mut model)).unwrap();
+            for cell in &terminal.backend().buffer().content {
+                assert!(cell.symbol().is_ascii(), "{screen:?}: {:?}", cell.symbol());
+                let plain = ratatui::style::Color::Reset;
+                assert!(cell.fg == plain && cell.bg == plain, "{screen:?}: {cell:?}");
+            }
+        }
+    }
+    insta::assert_snapshot!(
+        "ascii-fleet@80x24",
+        frame(&mut model(fixtures::fleet(), Screen::Fleet, Theme::plain()), SIZES[0])
+    );
+    let mut job = model(fixtures::fleet(), Screen::Job(key("fraud-detection")), Theme::plain());
+    insta::assert_snapshot!("ascii-job@120x40", frame(&mut job, SIZES[1]));
+    insta::assert_snapshot!(
+        "ascii-decision@80x24",
+        frame(&mut model(fixtures::fleet(), pending(), Theme::plain()), SIZES[0])
+    );
+    let mut memory = model(fixtures::fleet(), Screen::Memory(key("fraud-detection")), Theme::plain());
+    insta::assert_snapshot!("ascii-memory@80x24", frame(&mut memory, SIZES[0]));
+}
+
+#[test]
+fn hostile_names_never_reach_the_terminal_raw() {
+    for screen in all_screens() {
+        for size in SIZES {
+            let text = frame(&mut model(fixtures::hostile(), screen.clone(), unicode()), size);
+            let hostile = text.chars().find(|c| {
+                (c.is_control() && *c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{200b}'..='\u{200f}')
+            });
+            assert_eq!(hostile, None, "{screen:?} {size:?}\n{text}");
+            for line in text.lines() {
+                assert!(crate::tui::format::width(line) <= usize::from(size.0), "{screen:?}: {line}");
+            }
+        }
+    }
+    insta::assert_snapshot!(
+        "hostile-fleet@80x24",
+        frame(&mut model(fixtures::hostile(), Screen::Fleet, unicode()), SIZES[0])
+    );
+}
+
+fn all_screens() -> Vec<Screen> {
+    let of_jobs: [fn(JobKey) -> Screen; 5] =
+        [Screen::Job, Screen::Memory, Screen::Problems, Screen::Checkpoints, Screen::TaskManagers];
+    let jobs = ["fraud-detection", "ledger-export", "inventory-cdc", "adhoc-session", "backfill-2025"];
+    let of_jobs = of_jobs.into_iter().flat_map(|screen| jobs.map(|job| screen(key(job))));
+    let decisions =
+        fixtures::fleet().decisions.iter().map(|decision| Screen::Decision(decision.id)).collect::<Vec<_>>();
+    [Screen::Fleet, Screen::Decisions].into_iter().chain(of_jobs).chain(decisions).collect()
+}
+
+/// Draws the screen alone into an area of any size, as the frame does into its body.
+fn body(model: &mut Model, screen: &Screen, (wide, high): (u16, u16)) -> Vec<String> {
+    use super::{checkpoints, decision, decisions, fleet, job, memory, problems, task_managers};
+    let next = NextChange::default();
+    let mut views = std::mem::take(&mut model.views);
+    let mut terminal = Terminal::new(TestBackend::new(wide, high)).unwrap();
+    terminal
+        .draw(|frame| {
+            let (area, ctx): (_, Ctx) = (frame.area(), model.ctx(&next));
+            match screen {
+                Screen::Fleet => fleet::draw(frame, area, &ctx, &mut views.fleet),
+                Screen::Job(key) => job::draw(frame, area, &ctx, key, views.job.of(key)),
+                Screen::Memory(key) => memory::draw(frame, area, &ctx, key, views.memory.of(key)),
+                Screen::Problems(key) => problems::draw(frame, area, &ctx, key, views.problems.of(key)),
+                Screen::Checkpoints(key) => checkpoints::draw(frame, area, &ctx, key, views.checkpoints.of(key)),
+                Screen::TaskManagers(key) => task_managers::draw(frame, area, &ctx, key, views.task_managers.of(key)),
+                Screen::Decisions => decisions::draw(frame, area, &ctx, &mut views.decisions),
+                Screen::Decision(id) => decision::draw(frame, area, &ctx, *id, views.decision.of(id)),
+                Screen::Log => {}
+            }
+        })
+        .unwrap();
+    model.views = views;
+    let buffer = terminal.backend().buffer();
+    buffer.content.chunks(usize::from(wide)).map(|line| line.iter().map(|cell| cell.symbol()).collect()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_screen_at_any_size_with_any_selection_is_drawn(
+        wide in 1u16..230, high in 1u16..70, screen in prop::sample::select(all_screens()), selected in 0usize..14,
+        hostile: bool, ascii: bool, pane in 0usize..3, expanded: bool, scroll in 0usize..99
+    ) {
+        let snapshot = if hostile { fixtures::hostile() } else { fixtures::fleet() };
+        let mut model = model(snapshot, screen.clone(), if ascii { Theme::plain() } else { unicode() });
+        let views = &mut model.views;
+        views.job.view.list.select(selected);
+        views.job.view.pane = JobPane::ALL[pane];
+        views.job.view.expanded = expanded;
+        views.job.view.subtasks.offset = scroll;
+        views.problems.view.list.select(selected);
+        views.problems.view.open = expanded;
+        views.problems.view.stack.offset = scroll;
+        views.checkpoints.view.list.select(selected);
+        views.checkpoints.view.open = expanded;
+        views.memory.view.list.select(selected);
+        views.decisions.list.select(selected);
+        body(&mut model, &screen, (wide, high));
+    }
+
+    #[test]
+    fn the_selected_job_is_in_view_at_any_size(wide in 20u16..230, high in 1u16..70, selected in 0usize..400, count in 1u32..300) {
+        let mut model = model(fixtures::many(count), Screen::Fleet, unicode());
+        model.views.fleet.list.select(selected);
+        let lines = body(&mut model, &Screen::Fleet, (wide, high));
+        prop_assert_eq!(lines.iter().filter(|line| line.starts_with('▌')).count(), 1, "{:#?}", lines);
+    }
 }

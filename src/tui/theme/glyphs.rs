@@ -116,7 +116,7 @@ pub const ASCII: Glyphs = Glyphs {
     unknown: "?",
     late: "'",
     stale: "\"",
-    lost: "0",
+    lost: "#",
     paused: "||",
     arrow: "->",
     up: "^",

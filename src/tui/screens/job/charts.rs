@@ -31,8 +31,19 @@ pub(super) fn all(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView, vie
 }
 
 fn metric(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView, view: &JobScreenView, metric: ChartMetric) {
+    of_vertex(buffer, area, ctx, job, selected(job, view), metric);
+}
+
+/// One metric of one vertex.
+pub(super) fn of_vertex(
+    buffer: &mut Buffer,
+    area: Rect,
+    ctx: &Ctx,
+    job: &JobView,
+    vertex: Option<&VertexView>,
+    metric: ChartMetric,
+) {
     let theme = ctx.theme;
-    let vertex = selected(job, view);
     let what = match metric {
         ChartMetric::Rate => "Rate and capacity, rec/s",
         ChartMetric::Utilization => "Busy, of one",
@@ -87,12 +98,12 @@ fn utilization(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView, vertex
 
 fn lag(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView, vertex: &VertexView, window: &MetricWindow) {
     let is_source = job.topology.as_ref().and_then(|t| t.vertex(vertex.id)).is_some_and(|v| v.is_source());
-    if !is_source {
-        message(buffer, area, ctx.theme, Slot::Muted, "only sources have lag: select a source");
-        return;
-    }
-    let points = series::lag(window, vertex.id);
-    let lines = [Series { name: "lag", points: &points, slot: Slot::Series }];
+    // Only sources have lag: any other vertex shows what waits for the whole job.
+    let (name, points) = match &job.topology {
+        Some(topology) if !is_source => ("lag of all sources", series::job_lag(window, topology)),
+        _ => ("lag of this source", series::lag(window, vertex.id)),
+    };
+    let lines = [Series { name, points: &points, slot: Slot::Series }];
     draw(buffer, area, ctx, job, window, &lines, &[], None, count);
 }
 
