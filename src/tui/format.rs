@@ -246,7 +246,10 @@ mod tests {
 
     #[test]
     fn ratios_sizes_and_times_are_short() {
-        assert_eq!([0.0, -0.0, 0.001, 0.634, 1.0, f64::NAN, -3.0].map(percent), ["0%", "0%", "<1%", "63%", "100%", "–", "–"]);
+        assert_eq!(
+            [0.0, -0.0, 0.001, 0.634, 1.0, f64::NAN, -3.0].map(percent),
+            ["0%", "0%", "<1%", "63%", "100%", "–", "–"]
+        );
         assert_eq!([0, 1023, 1024, 1_572_864, 4 << 30].map(bytes), ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "4.0 GiB"]);
         assert_eq!(bytes_or_unknown(None), "–");
         let texts = [0, 350, 999, 1000, 9_999, 12_700, 200_000].map(|ms| took(Duration::from_millis(ms)));
