@@ -104,7 +104,7 @@ async fn with_loop(global: &Global, reach: &Reach, then: impl AsyncFnOnce(&Reach
     };
     let settings = start::settings(global)?;
     log::to_stderr(&settings)?;
-    let sources = start::sources(&settings, None).await?;
+    let sources = start::sources(&settings, None, &clock).await?;
     let started = start::start(&settings, sources, Vec::new(), Arc::clone(&clock))?;
     then(&Reached { at: Loop::Here(started.handle.clone()), clock, wait }).await
 }

@@ -15,16 +15,16 @@ use crate::tui::{self, Ended, TuiOptions};
 /// # Errors
 /// If no source can be used or the terminal cannot.
 pub async fn run(settings: &Settings) -> Done {
-    let sources = start::sources(settings, None).await?;
-    on(settings, sources, Vec::new()).await
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let sources = start::sources(settings, None, &clock).await?;
+    on(settings, sources, Vec::new(), clock).await
 }
 
 /// Runs the screens on these sources.
 ///
 /// # Errors
 /// If the loop cannot be started or the terminal cannot be used.
-pub async fn on(settings: &Settings, sources: Sources, notices: Vec<Notice>) -> Done {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+pub async fn on(settings: &Settings, sources: Sources, notices: Vec<Notice>, clock: Arc<dyn Clock>) -> Done {
     let started = start::start(settings, sources, notices, Arc::clone(&clock))?;
     log::to_screens(settings)?;
     let options = TuiOptions {

@@ -12,14 +12,12 @@ use crate::autoscaler::generation::Generation;
 use crate::autoscaler::options::{AUTOSCALER_PREFIX, Layer, OptionId, Options, ProblemKind};
 use crate::clock::Clock;
 use crate::config::{JobSettings, Layers, Origin, Settings, paths};
-use crate::control;
-use crate::control::config::{ControlConfig, FlinkSource, KubernetesSource, Parts, Periods};
-use crate::control::handle::Handle;
 use crate::control::socket::{SocketServer, serve};
+use crate::control::{self, ControlConfig, FlinkSource, Handle, KubernetesApi, KubernetesSource, Parts, Periods};
 use crate::domain::ids::SourceId;
 use crate::domain::snapshot::Notice;
 use crate::flink::ClientOptions;
-use crate::kubernetes::{ConnectOptions, KubeError, Places, connect};
+use crate::kubernetes::{ConnectOptions, KubeError, Namespaces, Places, connect};
 use crate::state::journal::Journal;
 use crate::state::store::MemoryStore;
 
@@ -123,7 +121,11 @@ pub struct Sources {
 ///
 /// # Errors
 /// If a secret, certificate or kubeconfig cannot be used; with no source at all, what was looked for and that there is a demo.
-pub async fn sources(settings: &Settings, kubeconfig: Option<PathBuf>) -> Result<Sources, Failure> {
+pub async fn sources(
+    settings: &Settings,
+    kubeconfig: Option<PathBuf>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Sources, Failure> {
     let mut sources = Sources::default();
     for source in &settings.flink {
         sources.flink.push(FlinkSource {
@@ -135,15 +137,16 @@ pub async fn sources(settings: &Settings, kubeconfig: Option<PathBuf>) -> Result
     }
     let context = Some(settings.text("kubernetes.context")).filter(|c| !c.is_empty());
     if settings.flink.is_empty() || context.is_some() || kubeconfig.is_some() {
-        sources.kubernetes.push(kubernetes(settings, context, kubeconfig).await?);
+        sources.kubernetes.push(kubernetes(settings, context, kubeconfig, Arc::clone(clock)).await?);
     }
     Ok(sources)
 }
 
 async fn kubernetes(
-    _settings: &Settings,
+    settings: &Settings,
     context: Option<&str>,
     kubeconfig: Option<PathBuf>,
+    clock: Arc<dyn Clock>,
 ) -> Result<KubernetesSource, Failure> {
     let options = ConnectOptions { kubeconfig, context: context.map(str::to_owned), ..ConnectOptions::default() };
     let connection = connect(&options, &Places::of_process()).await.map_err(|error| match error {
@@ -155,8 +158,18 @@ async fn kubernetes(
         )),
         other => Failure::Failed(other.to_string()),
     })?;
-    let _ = connection;
-    Err(Failure::Failed("kube contexts cannot be watched yet".to_owned()))
+    let id = connection.context.clone().unwrap_or_else(|| "in-cluster".to_owned());
+    let namespaces = match settings.text("kubernetes.namespaces") {
+        "" => Namespaces::Only(vec![connection.namespace.clone()]),
+        "*" => Namespaces::All,
+        names => Namespaces::Only(names.split(',').map(|n| n.trim().to_owned()).collect()),
+    };
+    Ok(KubernetesSource {
+        id: SourceId::new(id),
+        address: connection.client.address().to_owned(),
+        insecure: connection.insecure,
+        api: Arc::new(KubernetesApi::new(connection.client, namespaces, clock)),
+    })
 }
 
 /// A loop that runs in this process. Dropping it stops the loop and its socket.
