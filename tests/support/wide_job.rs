@@ -30,6 +30,7 @@ impl WideJob {
             [
                 ("job.autoscaler.enabled", "true"),
                 ("job.autoscaler.scale-down.interval", "0 s"),
+                ("job.autoscaler.utilization.max", "0.75"),
                 ("job.autoscaler.memory.tuning.enabled", "true"),
                 ("taskmanager.memory.process.size", "8 gb"),
                 ("taskmanager.numberOfTaskSlots", "4"),
