@@ -4,6 +4,7 @@
 //! restart estimate and the explanation of all of them. It does no I/O, reads no clock, is not async, and knows nothing of
 //! Kubernetes, HTTP or a screen. `autoscaler.md` of the references is its contract; two generations of rules are supported.
 
+pub mod advice;
 pub mod alignment;
 pub mod cases;
 pub mod collect;

@@ -107,7 +107,7 @@ impl Case {
     /// # Errors
     /// If the line is no JSON or lacks something that a case of its kind needs.
     pub fn parse(line: &str) -> Result<Self, CaseError> {
-        let value: Value = serde_json::from_str(line).map_err(|error| {
+        let value: Value = serde_json::from_str(line.trim_end()).map_err(|error| {
             let text = error.to_string();
             let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
             CaseError::Syntax { column: error.column(), message }

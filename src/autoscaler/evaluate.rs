@@ -474,7 +474,7 @@ pub(super) fn outside_bounds(metrics: &EvaluatedMetrics) -> bool {
 }
 
 /// The six metrics of the whole job (§4.2).
-fn global_metrics(samples: &[Arc<Sample>], newest: &GlobalSample) -> EvaluatedMetrics {
+pub(super) fn global_metrics(samples: &[Arc<Sample>], newest: &GlobalSample) -> EvaluatedMetrics {
     let both = |of: fn(&GlobalSample) -> f64| {
         let average = average(samples.iter().map(|s| of(&s.global)), 1);
         Some(Evaluated { current: round3(of(newest)), average: round3(average) })

@@ -89,3 +89,94 @@ pub struct PoolUsage {
     /// Highest use seen in this run, if there is a metric.
     pub peak: Option<u64>,
 }
+
+/// Why a pool is not proposed smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum PoolFloor {
+    /// Its use is not measured: it stays as configured.
+    NotMeasured,
+    /// So many bytes were used on average; the rest is headroom.
+    Used {
+        /// Average use, bytes.
+        average: u64,
+    },
+    /// The job graph needs these network buffers at its parallelism.
+    Buffers,
+    /// The state backend reserves what it is given: it stays as configured.
+    Reserved,
+    /// It takes what the other pools leave, as configured.
+    Maximized,
+    /// It is not used: nothing is proposed.
+    Unused,
+    /// There is not more: the TaskManager's memory is given away.
+    Exhausted {
+        /// What it should have, bytes.
+        wanted: u64,
+    },
+}
+
+/// One pool of a TaskManager as it is and as it could be. Bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolAdvice {
+    /// Which pool.
+    pub pool: MemoryPool,
+    /// Configured capacity.
+    pub configured: u64,
+    /// In use now, in the TaskManager that uses most, if there is a metric.
+    pub used: Option<u64>,
+    /// Highest use in the window, if there is a metric.
+    pub peak: Option<u64>,
+    /// The capacity that the rules of memory tuning give it.
+    pub proposed: u64,
+    /// Why not smaller.
+    pub floor: PoolFloor,
+}
+
+impl PoolAdvice {
+    /// What the proposal saves; negative if the pool should grow.
+    pub fn saved(&self) -> i64 {
+        difference(self.configured, self.proposed)
+    }
+
+    /// The proposal would not have held the peak of the window: it goes by average use, and garbage counts as use.
+    pub fn below_peak(&self) -> bool {
+        self.peak.is_some_and(|peak| peak > self.proposed)
+    }
+}
+
+/// What the memory of each TaskManager could be, whether or not anything is scaled. Bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryAdvice {
+    /// Time of the newest sample.
+    pub at: super::Timestamp,
+    /// Samples it was made from.
+    pub samples: usize,
+    /// Every pool, in the order in which they are drawn.
+    pub pools: Vec<PoolAdvice>,
+    /// The process as configured.
+    pub configured: u64,
+    /// The process as proposed: the sum of the pools.
+    pub proposed: u64,
+    /// The settings that bring it about.
+    pub changes: super::decision::ConfigChanges,
+}
+
+impl MemoryAdvice {
+    /// What the proposal saves per TaskManager; negative if it should grow.
+    pub fn saved(&self) -> i64 {
+        difference(self.configured, self.proposed)
+    }
+
+    /// Heap beyond its use with headroom: bytes, and as a share of the configured heap. `None` if there is none.
+    pub fn heap_surplus(&self) -> Option<(u64, f64)> {
+        let heap = self.pools.iter().find(|p| p.pool == MemoryPool::JvmHeap)?;
+        let surplus = heap.configured.checked_sub(heap.proposed).filter(|bytes| *bytes > 0)?;
+        Some((surplus, surplus as f64 / heap.configured as f64))
+    }
+}
+
+fn difference(before: u64, after: u64) -> i64 {
+    let size = i64::try_from(before.abs_diff(after)).unwrap_or(i64::MAX);
+    if before >= after { size } else { -size }
+}

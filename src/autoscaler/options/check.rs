@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::reader::{Layer, OptionProblem, ProblemKind, Reader};
 use super::table::{AUTOSCALER_PREFIX, OptionId, Options, TABLE};
+use crate::autoscaler::excluded::Period;
 use crate::autoscaler::generation::Generation;
 use crate::domain::text::nearest;
 
@@ -79,7 +80,13 @@ pub(super) fn out_of_range(options: &Options) -> Vec<OptionProblem> {
         }
     }
     let wrong = checks.into_iter().filter(|(_, value, range)| value.is_some_and(|v| !range.contains(&v)));
-    wrong.map(|(id, _, range)| invalid(options, id, range_text(&range))).collect()
+    let mut problems: Vec<_> = wrong.map(|(id, _, range)| invalid(options, id, range_text(&range))).collect();
+    for period in &options.excluded_periods {
+        if let Err(error) = period.parse::<Period>() {
+            problems.push(invalid(options, Id::ExcludedPeriods, error.to_string()));
+        }
+    }
+    problems
 }
 
 fn invalid(options: &Options, id: OptionId, message: String) -> OptionProblem {

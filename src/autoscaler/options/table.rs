@@ -113,7 +113,7 @@ macro_rules! options {
             /// The generation of rules these options are read for.
             pub generation: Generation,
             $($($(#[doc = $doc])+ pub $field: $type,)+)+
-            pub(super) sources: BTreeMap<OptionId, Source>,
+            pub(in crate::autoscaler) sources: BTreeMap<OptionId, Source>,
         }
 
         impl Options {

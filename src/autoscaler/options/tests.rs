@@ -215,6 +215,10 @@ fn ranges_are_checked_only_when_enabled_and_by_generation() {
     let (_, problems) =
         read(Generation::Main, &[("job.autoscaler.enabled", "true"), ("job.autoscaler.utilization.min", "0.8")]);
     assert_eq!(problems[0].message, "must be from 0 to 0.7");
+    let periods = ("job.autoscaler.excluded.periods", "09:00-10:00;25:00-26:00");
+    let (_, problems) = read(Generation::Main, &[("job.autoscaler.enabled", "true"), periods]);
+    let kinds: Vec<_> = problems.iter().map(|p| p.kind).collect();
+    assert_eq!(kinds, [ProblemKind::Invalid]);
 }
 
 #[test]
