@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::json::{At, JsonError};
 use super::{history, number};
 use crate::autoscaler::collect::{
-    Aggregates, CollectError, Collected, Collector, IoMetrics, JobDetails, ObservedVertex, RawMetrics, collect,
+    Aggregates, CollectError, Collected, Collector, IoMetrics, JobDetails, ObservedVertex, RawMetrics, collect, names,
 };
 use crate::autoscaler::options::Options;
 use crate::domain::Timestamp;
@@ -46,7 +46,7 @@ impl CollectCase {
         let mut loops = Vec::with_capacity(self.observations.len());
         for observation in &self.observations {
             let answer = match observe(observation, options, &mut collector, &window) {
-                Ok(collected) => loop_answer(observation, &collected, options, &mut window),
+                Ok((collected, raw)) => loop_answer(observation, &collected, &raw, options, &mut window),
                 Err(error) if error.is_not_ready() => json!({"error": "not_ready"}),
                 Err(_) => json!({"error": "failed"}),
             };
@@ -62,11 +62,11 @@ fn observe(
     options: &Options,
     collector: &mut Collector,
     window: &MetricWindow,
-) -> Result<Collected, CollectError> {
+) -> Result<(Collected, RawMetrics), CollectError> {
     let Observation { at, job, vertex_metrics, .. } = observation;
     collector.begin(job, window);
-    let names = |id: &VertexId| vertex_metrics.get(id).map(|m| m.keys().cloned().collect()).unwrap_or_default();
-    let lists = collector.names_wanted(job).into_iter().map(|id| (id, names(&id))).collect();
+    let known = |id: &VertexId| vertex_metrics.get(id).map(|m| m.keys().cloned().collect()).unwrap_or_default();
+    let lists = collector.names_wanted(job).into_iter().map(|id| (id, known(&id))).collect();
     collector.learn_names(options, *at, job, &lists)?;
 
     let value = |id: &VertexId, name: &str| vertex_metrics.get(id)?.get(name).map(|v| (name.to_owned(), *v));
@@ -84,12 +84,13 @@ fn observe(
     };
     let Observation { slots_total, slots_available, .. } = *observation;
     let raw = RawMetrics { vertices, task_managers, slots_total, slots_available };
-    collect(options, *at, job, collector, &raw, window)
+    Ok((collect(options, *at, job, collector, &raw, window)?, raw))
 }
 
 fn loop_answer(
     observation: &Observation,
     collected: &Collected,
+    raw: &RawMetrics,
     options: &Options,
     window: &mut MetricWindow,
 ) -> Value {
@@ -117,7 +118,7 @@ fn loop_answer(
     answer["topology"] = Value::Object(topology);
     answer["excluded"] = collected.excluded.iter().map(ToString::to_string).collect();
     answer["vertices"] = Value::Object(vertices);
-    answer["global"] = global_answer(&collected.sample.global);
+    answer["global"] = global_answer(&collected.sample.global, raw);
     answer
 }
 
@@ -139,18 +140,22 @@ fn vertex_answer(vertex: &Vertex, sample: &VertexSample, collected: &Collected, 
     Value::Object(present.map(|(metric, value)| (metric.name().to_owned(), number(value))).collect())
 }
 
-fn global_answer(global: &GlobalSample) -> Value {
+/// The metrics whose raw values were there; one that was there and is no number is kept as NaN.
+fn global_answer(global: &GlobalSample, raw: &RawMetrics) -> Value {
     use ScalingMetric as M;
+    let has = |names: &[&str]| names.iter().all(|name| raw.task_managers.contains_key(*name));
+    let heap = has(&[names::HEAP_MAX, names::HEAP_USED]);
+    let slots = raw.slots_total.is_some() && raw.slots_available.is_some();
     let metrics = [
-        (M::GcPressure, global.gc_pressure),
-        (M::HeapMemoryUsed, global.heap_used),
-        (M::HeapMaxUsageRatio, global.heap_max_usage_ratio),
-        (M::ManagedMemoryUsed, global.managed_used),
-        (M::MetaspaceMemoryUsed, global.metaspace_used),
-        (M::NumTaskSlotsUsed, global.slots_used),
+        (M::GcPressure, global.gc_pressure, has(&[names::GC_TIME])),
+        (M::HeapMemoryUsed, global.heap_used, heap),
+        (M::HeapMaxUsageRatio, global.heap_max_usage_ratio, heap),
+        (M::ManagedMemoryUsed, global.managed_used, has(&[names::MANAGED_USED])),
+        (M::MetaspaceMemoryUsed, global.metaspace_used, has(&[names::METASPACE_USED])),
+        (M::NumTaskSlotsUsed, global.slots_used, slots),
     ];
-    let known = metrics.into_iter().filter(|(_, value)| !value.is_nan());
-    Value::Object(known.map(|(metric, value)| (metric.name().to_owned(), number(value))).collect())
+    let present = metrics.into_iter().filter(|(_, _, present)| *present);
+    Value::Object(present.map(|(metric, value, _)| (metric.name().to_owned(), number(value))).collect())
 }
 
 fn read_observation(at: &At<'_>) -> Result<Observation, JsonError> {

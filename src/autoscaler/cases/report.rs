@@ -12,6 +12,8 @@ use crate::domain::units::Unit;
 /// Longest vertex name that is shown whole.
 const NAME_WIDTH: usize = 40;
 
+const MIB: f64 = 1_048_576.0;
+
 pub(super) fn report(case: &Case, answer: &Answer) -> String {
     let mut text = format!("{} (rules of {})\n", clean(&case.id), case.options.generation);
     for problem in &case.problems {
@@ -160,7 +162,8 @@ fn plain(text: &mut String, value: &serde_json::Value, depth: usize) {
 
 fn tree(text: &mut String, step: &Step, depth: usize, topology: Option<&Topology>) {
     let _ = write!(text, "{}{}", "  ".repeat(depth), clean(&step.label));
-    if let Some(vertex) = step.vertex.and_then(|id| topology.and_then(|t| t.vertex(id))) {
+    let vertex = step.vertex.and_then(|id| topology.and_then(|t| t.vertex(id)));
+    if let Some(vertex) = vertex.filter(|v| !step.label.contains(&v.name)) {
         let _ = write!(text, " of {}", short(&vertex.name));
     }
     if step.value != Value::Nothing {
@@ -187,6 +190,7 @@ fn value_text(value: &Value) -> String {
             Unit::Records => format!("{value} records"),
             Unit::Ratio | Unit::None | Unit::Subtasks => value.to_string(),
             Unit::MsPerSecond => format!("{value} ms/s"),
+            Unit::Bytes if *value >= MIB => format!("{:.1} MiB", value / MIB),
             Unit::Bytes => format!("{value} bytes"),
             Unit::TaskManagers => format!("{value} TaskManagers"),
             Unit::Slots => format!("{value} slots"),

@@ -14,22 +14,22 @@ fn bytes(value: i64) -> Value {
 impl MemoryPlan {
     /// The explanation: the budget, every pool with what it asked for and got, and the sum.
     pub fn explain(&self, options: &Options) -> Step {
-        let heap = self.by_use("heap", &self.heap, self.used.heap, ScalingMetric::HeapMemoryUsed, options);
+        let heap = self.by_use("Heap", &self.heap, self.used.heap, ScalingMetric::HeapMemoryUsed, options);
         let metaspace =
-            self.by_use("metaspace", &self.metaspace, self.used.metaspace, ScalingMetric::MetaspaceMemoryUsed, options);
+            self.by_use("Metaspace", &self.metaspace, self.used.metaspace, ScalingMetric::MetaspaceMemoryUsed, options);
         let (first, second) = match self.order {
             BudgetOrder::HeapFirst => (heap, metaspace),
             BudgetOrder::MetaspaceFirst => (metaspace, heap),
         };
-        let mut step = Step::new("memory of a TaskManager")
+        let mut step = Step::new("TaskManager memory")
             .formula("max - left")
             .input("max", bytes(self.max), Origin::Topology)
             .input("left", bytes(self.compensation.left), Origin::Step)
             .value(bytes(self.total))
             .verdict(if self.compensation.left == 0 { Verdict::Limited } else { Verdict::Computed });
         step.children = vec![
-            kept("framework off-heap", &self.framework_off_heap, options, OptionId::FrameworkOffHeapSize),
-            kept("task off-heap", &self.task_off_heap, options, OptionId::TaskOffHeapSize),
+            kept("Framework off-heap", &self.framework_off_heap, options, OptionId::FrameworkOffHeapSize),
+            kept("Task off-heap", &self.task_off_heap, options, OptionId::TaskOffHeapSize),
             kept("JVM overhead", &self.overhead, options, OptionId::OverheadFraction),
             self.network_step(options),
             first,
@@ -43,7 +43,7 @@ impl MemoryPlan {
     /// A pool that follows measured use.
     fn by_use(&self, label: &'static str, grant: &Grant, used: f64, metric: ScalingMetric, options: &Options) -> Step {
         pool(label, grant)
-            .formula("min(used × (1 + overhead), left)")
+            .formula("min(used * (1 + overhead), left)")
             .input("used", Value::number(used, Unit::Bytes), Origin::Metric { name: metric.name().into() })
             .input(
                 "overhead",
@@ -54,8 +54,8 @@ impl MemoryPlan {
 
     fn network_step(&self, options: &Options) -> Step {
         let number = |n: i32| Value::number(f64::from(n), Unit::None);
-        pool("network", &self.network)
-            .formula("slots × Σ over gates (channels × per-channel + per-gate) × segment")
+        pool("Network", &self.network)
+            .formula("slots * sum over gates of (channels * per-channel + per-gate) * segment")
             .input("slots", number(options.number_of_task_slots), options.origin(OptionId::NumberOfTaskSlots))
             .input("per-channel", number(options.buffers_per_channel), options.origin(OptionId::BuffersPerChannel))
             .input(
@@ -73,7 +73,7 @@ impl MemoryPlan {
             (false, true) => "all that is left",
             (false, false) => "min(configured, left)",
         };
-        pool("managed", &self.managed)
+        pool("Managed memory", &self.managed)
             .formula(formula)
             .input("used", used, Origin::Metric { name: ScalingMetric::ManagedMemoryUsed.name().into() })
             .input("configured", bytes(super::signed(self.spec.managed)), options.origin(OptionId::ManagedFraction))
@@ -85,8 +85,8 @@ impl MemoryPlan {
     }
 
     fn compensation_step(&self, options: &Options) -> Step {
-        pool("more heap for fewer TaskManagers", &self.compensation)
-            .formula("min(factor × heap - heap, left)")
+        pool("More heap for fewer TaskManagers", &self.compensation)
+            .formula("min(factor * heap - heap, left)")
             .input("factor", Value::number(self.compensation_factor, Unit::Ratio), Origin::Step)
             .input("heap", bytes(self.heap.granted), Origin::Step)
             .input(

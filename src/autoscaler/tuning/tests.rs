@@ -189,8 +189,8 @@ fn the_explanation_tells_the_pools_in_the_order_of_the_budget() {
         let step = case.tune().unwrap().explain(&case.options);
         step.children.iter().map(|s| s.label.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(labels(Generation::V1_8)[4..6], ["heap", "metaspace"]);
-    assert_eq!(labels(Generation::Main)[4..6], ["metaspace", "heap"]);
+    assert_eq!(labels(Generation::V1_8)[4..6], ["Heap", "Metaspace"]);
+    assert_eq!(labels(Generation::Main)[4..6], ["Metaspace", "Heap"]);
 }
 
 proptest! {
