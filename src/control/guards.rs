@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::domain::decision::{Decision, DecisionState};
+use crate::domain::explanation::{Step, Value, Verdict};
 use crate::domain::freshness::age;
 use crate::domain::ids::{RunId, VertexId};
 use crate::domain::job::{JobState, Mode, Ownership, Realization, TaskCounts};
@@ -145,6 +146,34 @@ pub fn blocked(realization: &Realization, mode: Mode, read_only: bool) -> Option
         return Some("the mode of this job is advise".into());
     }
     read_only.then(|| "started with --read-only: nothing may be written".into())
+}
+
+/// The guards as the last step of an explanation.
+pub fn explain(mode: Mode, ownership: &Ownership, unfit: Option<&Reason>, blocked: Option<&str>) -> Step {
+    let check = |label: &'static str, value: String, passed: bool| Step {
+        label: label.into(),
+        vertex: None,
+        formula: None,
+        inputs: Vec::new(),
+        value: Value::text(value),
+        verdict: if passed { Verdict::Passed } else { Verdict::Blocks },
+        children: Vec::new(),
+    };
+    let (pilot, owner) = match ownership {
+        Ownership::Pilot { why } => (true, why),
+        Ownership::Observer { why } | Ownership::Conflict { why } => (false, why),
+    };
+    let fit = unfit.map_or_else(|| "fresh, complete, of this run".to_owned(), |reason| reason.sentence.clone());
+    let applicable = blocked.map_or_else(|| "can be applied".to_owned(), str::to_owned);
+    let children = vec![
+        check("mode", mode.word().to_owned(), mode != Mode::Off),
+        check("ownership", owner.clone(), pilot),
+        check("data", fit, unfit.is_none()),
+        check("realization", applicable, blocked.is_none()),
+    ];
+    let passed = children.iter().all(|step| step.verdict == Verdict::Passed);
+    let word = if passed { "all passed" } else { "stopped" };
+    Step { children, ..check("guards", word.to_owned(), passed) }
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@ use crate::domain::decision::DecisionId;
 use crate::domain::evaluation::Evaluation;
 use crate::domain::freshness::Observed;
 use crate::domain::ids::{JobId, JobKey, RunId, VertexId};
-use crate::domain::job::{CheckpointsView, JobKind, JobState, Mode, Ownership, ProblemsView, Realization, TaskCounts};
+use crate::domain::job::{
+    CheckpointsView, JobKind, JobState, Mode, Ownership, ProblemsView, Realization, TaskCounts, VertexView,
+};
 use crate::domain::scaling::ScalingState;
 use crate::domain::topology::Topology;
 use crate::domain::window::{MetricWindow, WindowStatus};
@@ -88,6 +90,8 @@ pub(super) struct Pilot {
     ownership: Ownership,
     realization: Realization,
     options: Options,
+    /// Those that are configured somewhere: key, value, layer.
+    options_shown: Arc<Vec<(String, String, String)>>,
     /// Why the options forbid to act, if they do.
     options_wrong: Option<String>,
 
@@ -101,7 +105,10 @@ pub(super) struct Pilot {
 
     collecting: Collecting,
     readings: Readings,
+    /// The vertices by the latest readings.
+    vertices: Arc<Vec<VertexView>>,
     window: MetricWindow,
+    window_shown: Option<Arc<MetricWindow>>,
     window_run: Option<RunId>,
     status: Option<WindowStatus>,
     scaling: ScalingState,
@@ -179,6 +186,7 @@ impl Pilot {
             ownership: Ownership::Pilot { why: String::new() },
             realization: Realization::AdviseOnly { why: "not known yet".into() },
             options: Options::built_in(shared.config.compat),
+            options_shown: Arc::default(),
             options_wrong: None,
             state: JobState::Unknown,
             state_since: shared.now(),
@@ -189,7 +197,9 @@ impl Pilot {
             incomplete: Vec::new(),
             collecting: Collecting::default(),
             readings: Readings::default(),
+            vertices: Arc::default(),
             window: MetricWindow::new(),
+            window_shown: None,
             window_run: None,
             status: None,
             scaling: ScalingState::default(),
@@ -219,6 +229,7 @@ impl Pilot {
     fn forget_what_passes(&mut self) {
         self.collecting = Collecting::default();
         self.readings = Readings::default();
+        self.vertices = Arc::default();
         self.details = None;
         self.topology = None;
     }
@@ -323,6 +334,7 @@ impl Pilot {
         options.enabled = true;
         options.scaling_enabled = true;
         self.options_wrong = problems.iter().find(|p| p.kind.is_error()).map(|p| format!("{}: {}", p.key, p.message));
+        self.options_shown = Arc::new(view::configured(&options));
         self.options = options;
         let subject = &self.subject;
         self.mode = config.mode_of(subject.key.as_str(), subject.namespace.as_deref(), &subject.name);

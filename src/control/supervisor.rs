@@ -14,8 +14,8 @@ use super::realize;
 use super::shared::{Shared, supervise};
 use crate::domain::command::{Command, CommandStage, Intent, Interest};
 use crate::domain::ids::{ClusterKey, JobKey};
-use crate::domain::job::JobKind;
-use crate::domain::snapshot::{SourceKind, SourceState, SourceView};
+use crate::domain::job::{JobKind, Mode};
+use crate::domain::snapshot::{Notice, SourceKind, SourceState, SourceView};
 use crate::flink::FlinkClient;
 use crate::state::journal::Closing;
 
@@ -26,13 +26,26 @@ const COMMANDS: usize = 64;
 pub fn start(config: ControlConfig, parts: Parts) -> (Handle, JoinHandle<()>) {
     let Parts { clock, store, journal, recovery, flink, kubernetes } = parts;
     let views = flink.iter().map(flink_view).chain(kubernetes.iter().map(kubernetes_view)).collect();
-    let board = Arc::new(Board::new(Arc::clone(&clock), config.read_only, config.notices.clone(), views));
+    let notices = config.notices.iter().cloned().chain(armed(&config)).collect();
+    let board = Arc::new(Board::new(Arc::clone(&clock), config.read_only, notices, views));
     let (commands, orders) = mpsc::channel(COMMANDS);
     let (interest, seen) = watch::channel(Interest::default());
     let (snapshots, published) = watch::channel(Arc::new(board.snapshot(0, clock.now())));
     let shared = Arc::new(Shared::new(config, clock, store, journal, recovery.open, board, seen));
     let task = tokio::spawn(run(shared, orders, snapshots, flink, kubernetes));
     (Handle { snapshots: published, commands, interest }, task)
+}
+
+/// The auto mode is armed by configuration and stands in the header.
+fn armed(config: &ControlConfig) -> Option<Notice> {
+    let named: Vec<&str> = config.modes.iter().filter(|(_, m)| **m == Mode::Auto).map(|(n, _)| n.as_str()).collect();
+    let text = match (config.mode, named.as_slice()) {
+        (Mode::Auto, _) => "the auto mode is armed: decisions are applied without asking".to_owned(),
+        (_, []) => return None,
+        (_, named) => format!("the auto mode is armed for {}: decisions are applied without asking", named.join(", ")),
+    };
+    let disarmed = if config.read_only { " (not while --read-only is set)" } else { "" };
+    Some(Notice { short: "auto".to_owned(), text: text + disarmed })
 }
 
 fn flink_view(source: &FlinkSource) -> SourceView {

@@ -146,3 +146,22 @@ fn what_cannot_be_applied_is_blocked_with_its_reason() {
     let advice = Realization::AdviseOnly { why: "default scheduler".into() };
     assert_eq!(blocked(&advice, Mode::Manual, false), Some("default scheduler".into()));
 }
+
+#[test]
+fn the_explanation_names_the_guard_that_stops() {
+    let passed = explain(Mode::Manual, &pilot(), None, None);
+    assert_eq!(passed.verdict, Verdict::Passed);
+    let unfit = Reason::new(ReasonCode::StaleData, "60 s old");
+    let stopped = explain(Mode::Manual, &pilot(), Some(&unfit), Some("read-only"));
+    let verdicts: Vec<_> = stopped.children.iter().map(|s| (s.label.as_ref(), s.verdict)).collect();
+    assert_eq!(stopped.verdict, Verdict::Blocks);
+    assert_eq!(
+        verdicts,
+        [
+            ("mode", Verdict::Passed),
+            ("ownership", Verdict::Passed),
+            ("data", Verdict::Blocks),
+            ("realization", Verdict::Blocks)
+        ]
+    );
+}

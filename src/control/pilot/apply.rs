@@ -29,8 +29,7 @@ impl Pilot {
             return;
         };
         let detail = Detail { decision: id, job: self.subject.job, wanted: wanted.clone() };
-        let vertices = self.readings.vertices(self.topology.as_deref());
-        let lag_before = self.rates(&vertices).map_or(f64::NAN, |r| r.lag);
+        let lag_before = self.lag();
         let written = self.write(&decision.target, &detail, id, command).await;
         let now = self.now();
         match written {
@@ -168,8 +167,7 @@ impl Pilot {
     }
 
     fn lag(&self) -> f64 {
-        let vertices = self.readings.vertices(self.topology.as_deref());
-        self.rates(&vertices).map_or(f64::NAN, |r| r.lag)
+        self.rates().map_or(f64::NAN, |r| r.lag)
     }
 
     /// The job as it stands now; `None` while its source does not answer.
@@ -226,8 +224,7 @@ impl Pilot {
 
     /// Follows the backlog of an applied decision and judges it when one full window of the new run is there.
     pub(super) fn measure(&mut self, evaluated: &Evaluated) {
-        let vertices = self.readings.vertices(self.topology.as_deref());
-        let rates = self.rates(&vertices);
+        let rates = self.rates();
         let Some(chase) = &mut self.chase else { return };
         let Some((_, run)) = chase.pursuit.applied else { return };
         let now = evaluated.data_at;

@@ -95,6 +95,7 @@ impl Pilot {
             self.readings.gauge(vertex, gauge);
         }
         self.topology_read(topology);
+        self.reread();
         self.incomplete = incomplete;
         if self.window_run != Some(run) {
             self.window.clear();
@@ -104,7 +105,7 @@ impl Pilot {
         let topology = self.topology.clone().unwrap_or_default();
         let handed = window::handed_on(&self.window, status.stable_at, now, self.options.generation);
         let resource = self.subject.resource.as_ref();
-        let pass = pass(&PassInput {
+        let mut pass = pass(&PassInput {
             options: &self.options,
             now,
             zone: self.shared.config.zone,
@@ -122,6 +123,7 @@ impl Pilot {
             explain: self.shared.config.explain,
         });
         self.status = Some(status);
+        self.window_shown = Some(Arc::new(self.window.clone()));
         if let Some(evaluation) = &pass.evaluation {
             self.evaluation = Some(Arc::new(evaluation.clone()));
         }
@@ -137,6 +139,12 @@ impl Pilot {
             topology: &topology,
             incomplete: &self.incomplete,
         });
+        if let Some(explanation) = &mut pass.explanation {
+            let read_only = self.shared.config.read_only;
+            let blocked =
+                guards::blocked(&self.realization, self.mode, read_only).or_else(|| self.options_wrong.clone());
+            explanation.steps.push(guards::explain(self.mode, &self.ownership, unfit.as_ref(), blocked.as_deref()));
+        }
         Ok(Evaluated { pass, unfit, data_at: now })
     }
 

@@ -36,7 +36,7 @@ impl Pilot {
             ownership: self.ownership.clone(),
             mode: self.mode,
             realization: self.realization.clone(),
-            options: Arc::new(changed_options(&self.options)),
+            options: Arc::clone(&self.options_shown),
             rates: None,
             topology: None,
             vertices: None,
@@ -54,12 +54,10 @@ impl Pilot {
 
     /// Brings the job's view and its decisions up to date.
     pub(super) fn publish(&self) {
-        let vertices = self.readings.vertices(self.topology.as_deref());
-        let rates = self.rates(&vertices);
-        let health = self.health(&vertices, rates.as_ref());
+        let rates = self.rates();
+        let health = self.health(rates.as_ref());
         let subject = &self.subject;
         let listed = subject.job.and_then(|job| self.cluster.jobs.get(&job));
-        let options = changed_options(&self.options);
         self.shared.board.update_job(&subject.key, |view| {
             view.name.clone_from(&subject.name);
             view.generation = subject.resource.as_ref().map(|r| r.generation);
@@ -72,17 +70,15 @@ impl Pilot {
             view.ownership.clone_from(&self.ownership);
             view.mode = self.mode;
             view.realization.clone_from(&self.realization);
-            if *view.options != options {
-                view.options = Arc::new(options);
-            }
+            view.options.clone_from(&self.options_shown);
             let at = self.readings.at();
             view.rates = rates.zip(at).map(|(rates, at)| Observed::new(rates, at));
             view.topology.clone_from(&self.topology);
-            view.vertices = at.map(|at| Observed::new(Arc::new(vertices), at));
+            view.vertices = at.map(|at| Observed::new(Arc::clone(&self.vertices), at));
             if self.interest.vertex != view.subtasks.as_ref().map(|s| s.value.vertex) {
                 view.subtasks = None;
             }
-            view.window = self.status.as_ref().map(|_| Arc::new(self.window.clone()));
+            view.window.clone_from(&self.window_shown);
             view.window_status.clone_from(&self.status);
             view.evaluation.clone_from(&self.evaluation);
             view.checkpoints.clone_from(&self.checkpoints);
@@ -94,14 +90,14 @@ impl Pilot {
     }
 
     /// The numbers in one line, once something was read.
-    pub(super) fn rates(&self, vertices: &[VertexView]) -> Option<JobRates> {
+    pub(super) fn rates(&self) -> Option<JobRates> {
         let at = self.readings.at()?;
         let since = at - self.shared.config.periods.turn * TREND_PERIODS;
         let trend = lag_trend(self.window.samples().iter().map(Arc::as_ref), since);
-        Some(job_rates(vertices, self.topology.as_deref(), trend, band(&self.options)))
+        Some(job_rates(&self.vertices, self.topology.as_deref(), trend, band(&self.options)))
     }
 
-    fn health(&self, vertices: &[VertexView], rates: Option<&JobRates>) -> Health {
+    fn health(&self, rates: Option<&JobRates>) -> Health {
         let now = self.now();
         let failures: Vec<Timestamp> =
             self.problems.iter().flat_map(|p| p.value.entries.iter().rev().map(|e| e.at)).collect();
@@ -111,7 +107,8 @@ impl Pilot {
         });
         let is_source =
             |v: &&VertexView| self.topology.as_ref().and_then(|t| t.vertex(v.id)).is_some_and(|v| v.is_source());
-        let source_backpressure = vertices.iter().filter(is_source).map(|v| v.backpressured).fold(f64::NAN, f64::max);
+        let source_backpressure =
+            self.vertices.iter().filter(is_source).map(|v| v.backpressured).fold(f64::NAN, f64::max);
         let operator =
             self.subject.resource.as_ref().map(|r| crate::control::fleet::operator_word(r, self.lifecycle.1, now));
         health(&Evidence {
@@ -132,6 +129,11 @@ impl Pilot {
         })
     }
 
+    /// Works the vertices out anew, after a reading.
+    pub(super) fn reread(&mut self) {
+        self.vertices = Arc::new(self.readings.vertices(self.topology.as_deref()));
+    }
+
     /// The present status word.
     pub(super) fn health_word(&self) -> HealthWord {
         self.shared.board.job(&self.subject.key).map_or(HealthWord::Unknown, |view| view.health.word)
@@ -147,7 +149,7 @@ pub(super) fn band(options: &Options) -> (f64, f64) {
 }
 
 /// Options that are configured somewhere: key, value, layer.
-fn changed_options(options: &Options) -> Vec<(String, String, String)> {
+pub(super) fn configured(options: &Options) -> Vec<(String, String, String)> {
     TABLE
         .iter()
         .filter(|spec| options.is_set(spec.id))

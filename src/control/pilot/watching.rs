@@ -127,7 +127,9 @@ impl Pilot {
     pub(super) async fn watch_due(&mut self, now: Instant) {
         let periods = self.shared.config.periods;
         if self.wants_details() && now >= self.schedule.details {
-            self.schedule.details = next(self.schedule.details, periods.selected.min(periods.list_applying * 2), now);
+            let applying = self.chase.as_ref().is_some_and(|c| c.pursuit.applied.is_none());
+            let period = if applying { periods.list_applying * 2 } else { periods.selected };
+            self.schedule.details = next(self.schedule.details, period, now);
             self.refresh_details().await;
         }
         if self.wants_checkpoints() && now >= self.schedule.checkpoints {
@@ -176,6 +178,7 @@ impl Pilot {
             self.topology_read(crate::domain::topology::Topology::new(vertices));
         }
         self.details = Some(Observed::new(details, now));
+        self.reread();
     }
 
     /// Keeps the same `Arc` while the graph is the same.

@@ -215,6 +215,7 @@ async fn read_only_refuses_and_auto_loses_to_it() {
 async fn the_auto_mode_applies_by_itself_and_advise_never() {
     let auto = ControlConfig { modes: [("job".to_owned(), Mode::Auto)].into(), ..config() };
     let mut bench = Bench::start(Fake::new(OVERLOAD), auto);
+    assert!(bench.snapshot().notices[0].text.contains("armed for job"));
     bench.until_decision(120, "confirmed").await;
     assert_eq!(bench.decision().life[1].by, "auto");
     assert_eq!(bench.snapshot().commands[0].command.issuer, Issuer::Auto);
