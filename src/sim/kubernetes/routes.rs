@@ -179,7 +179,9 @@ async fn proxy(
     let key = Key::new(Kind::Service, namespace, name);
     let object = server.get(&key).ok_or_else(|| Failure::not_found(Kind::Service, name))?;
     let ports = object.pointer("/spec/ports").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let known = ports.iter().any(|p| port.is_empty() || p["name"] == port || p["port"].to_string() == port);
+    let known = ports.iter().any(|p| {
+        port.is_empty() || p["name"] == port || p["port"].as_u64().is_some_and(|number| port.parse() == Ok(number))
+    });
     let cluster = name.strip_suffix("-rest").filter(|_| known);
     let up =
         |cluster: &str| server.world().with(|w| w.cluster(cluster).is_some_and(crate::sim::cluster::Cluster::is_up));
