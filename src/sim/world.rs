@@ -23,9 +23,9 @@ use crate::domain::ids::{JobId, VertexId};
 /// Length of a step, milliseconds.
 const STEP: i64 = 100;
 /// Length of a step far in the past, where nobody looks, milliseconds.
-const COARSE_STEP: i64 = 1_000;
+const COARSE_STEP: i64 = 2_500;
 /// From this long before the start on, the pre-run is as fine as later, milliseconds.
-const FINE_BEFORE_START: i64 = 180_000;
+const FINE_BEFORE_START: i64 = 90_000;
 /// Meters are sampled with this period, milliseconds.
 const SAMPLE: i64 = 5_000;
 

@@ -64,7 +64,7 @@ fn spec(stages: &[Stage], rate: f64) -> JobSpec {
             skew: stage.skew,
             record_size: 200,
             state: None,
-            source: (index == 0).then(|| SourceSpec {
+            source: (index == 0).then_some(SourceSpec {
                 rate: Rate::Constant { rate },
                 partitions: 7,
                 backlog: 0.0,
