@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ struct Session {
     child: Box<dyn Child + Send + Sync>,
     screen: Arc<Mutex<vt100::Parser>>,
     raw: Arc<Mutex<Vec<u8>>>,
+    closing: Arc<AtomicBool>,
     _home: tempfile::TempDir,
 }
 
@@ -73,14 +75,19 @@ impl Session {
         let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(LINES), cells(COLUMNS), 0)));
         let raw = Arc::new(Mutex::new(Vec::new()));
         let (parser, kept) = (Arc::clone(&screen), Arc::clone(&raw));
+        let closing = Arc::new(AtomicBool::new(false));
+        let closed = Arc::clone(&closing);
         std::thread::spawn(move || {
             let mut buffer = [0; 8192];
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
                 parser.lock().unwrap().process(&buffer[..n]);
                 kept.lock().unwrap().extend_from_slice(&buffer[..n]);
+                if closed.load(Ordering::SeqCst) {
+                    return;
+                }
             }
         });
-        Self { master: Some(pair.master), writer: Some(writer), child, screen, raw, _home: home }
+        Self { master: Some(pair.master), writer: Some(writer), child, screen, raw, closing, _home: home }
     }
 
     fn contents(&self) -> String {
@@ -106,6 +113,29 @@ impl Session {
         let writer = self.writer.as_mut().unwrap();
         writer.write_all(text.as_bytes()).unwrap();
         writer.flush().unwrap();
+    }
+
+    /// Closes the terminal. The reading thread holds it too and lets go with the next output, which ages on screen give.
+    fn hang_up(&mut self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.writer.take();
+        self.master.take();
+    }
+
+    /// Presses q until the process ends, and gives its exit code. Again and again, because `crossterm` sees a key that comes
+    /// together with a resize only with the key after it.
+    fn quit(&mut self) -> u32 {
+        let mut looks = 0;
+        let mut code = None;
+        self.until("the end of the process", |session| {
+            if looks % 50 == 0 {
+                let _ = session.writer.as_mut().unwrap().write_all(b"q");
+            }
+            looks += 1;
+            code = session.child.try_wait().unwrap().map(|status| status.exit_code());
+            code.is_some()
+        });
+        code.unwrap()
     }
 
     fn signal(&self, name: &str) {
@@ -193,8 +223,7 @@ fn a_request_to_end_leaves_a_clean_terminal() {
 #[test]
 fn a_closed_terminal_ends_the_process() {
     let mut session = demo();
-    session.writer.take();
-    session.master.take();
+    session.hang_up();
     session.end();
 }
 
@@ -202,8 +231,7 @@ fn a_closed_terminal_ends_the_process() {
 fn a_closed_terminal_ends_the_process_even_if_the_hang_up_is_ignored() {
     let mut session = Session::start_by("trap '' HUP; exec \"$@\"", &["demo"]);
     session.sees("Fleet");
-    session.writer.take();
-    session.master.take();
+    session.hang_up();
     session.end();
 }
 
@@ -218,8 +246,7 @@ fn a_resize_is_followed_down_to_a_sentence_and_back() {
     session.until("the sentence", |s| s.contents().replace('\n', " ").contains("flightdeck needs"));
     resize(&mut session, 24, 80);
     session.sees("Fleet");
-    session.types("q");
-    assert_eq!(session.end(), 0);
+    assert_eq!(session.quit(), 0);
 }
 
 #[test]
@@ -232,8 +259,7 @@ fn a_closed_terminal_ends_the_process_even_if_no_signal_arrives() {
     }
     let mut session = Session::start_by("trap '' HUP; exec setsid --wait \"$@\"", &["demo"]);
     session.sees("Fleet");
-    session.writer.take();
-    session.master.take();
+    session.hang_up();
     session.end();
 }
 

@@ -370,6 +370,14 @@ where
         [frame, quiet, self.resize.map(|(_, at)| at)].into_iter().flatten().min()
     }
 
+    /// Clears the terminal and draws everything anew with the next frame. `Terminal::clear` is of no use here: it asks the
+    /// terminal for the position of the cursor, and the answer would be read by the stream of events.
+    fn forget(&mut self) -> io::Result<()> {
+        let size = self.terminal.size().map_err(io::Error::other)?;
+        self.model.owe(Owed::Now);
+        self.terminal.resize(size.into()).map_err(io::Error::other)
+    }
+
     fn take_input(&mut self, event: crossterm::event::Event) -> io::Result<Option<Ended>> {
         match Event::from_terminal(event) {
             Some(Event::Resize { columns, lines }) => {
@@ -392,11 +400,11 @@ where
                 }
                 Effect::Copy(text) => self.port.copy(&text)?,
                 Effect::Mouse(on) => self.port.mouse(on)?,
-                Effect::Redraw => self.terminal.clear().map_err(io::Error::other)?,
+                Effect::Redraw => self.forget()?,
                 Effect::Bell => self.port.bell()?,
                 Effect::Suspend => {
                     self.port.suspend()?;
-                    self.terminal.clear().map_err(io::Error::other)?;
+                    self.forget()?;
                     ended = self.take(Event::Resumed)?.or(ended);
                 }
                 Effect::Quit => ended = Some(Ended::Quit),
