@@ -167,9 +167,9 @@ def check(cluster):
     cluster.set_rate(BUSY)
     say(f"the source has {BUSY} records a second now, one subtask handles at most {1000 // WORK_MS}")
     if waits:
-        decision, progress = approve_on_screen(flightdeck, cluster, job)
+        decision, progress, newest = approve_on_screen(flightdeck, cluster, job)
     else:
-        decision, progress = approve_headless(flightdeck, cluster, job)
+        decision, progress, newest = approve_headless(flightdeck, cluster, job)
 
     change = {c["name"]: c for c in decision["changes"]}
     wanted = next((c["to"] for name, c in change.items() if "Work" in name), None)
@@ -182,31 +182,54 @@ def check(cluster):
     if bounds["upperBound"] != wanted:
         raise CheckFailed(f"the requirements of the slow vertex are {bounds}, not {wanted}")
     restored = cluster.get(f"/jobs/{job}/checkpoints")["latest"]["restored"]
-    say(f"  parallelism {before} -> {wanted}, all tasks RUNNING, restored from {restored and restored['external_path']}")
+    if not restored or restored["id"] < newest:
+        raise CheckFailed(f"restored from {restored}, not from checkpoint {newest} or a later one")
+    say(f"  parallelism {before} -> {wanted}, all tasks RUNNING, restored from checkpoint {restored['id']}")
+    if waits and restored["id"] <= newest:
+        raise CheckFailed(f"Flink did not wait for a checkpoint after {newest}: the check no longer shows the wait")
     if waits and "checkpoint" not in progress:
         raise CheckFailed(f"flightdeck did not say that Flink waits for a checkpoint:\n{progress}")
     backlog_shrinks(cluster, job)
 
 
+def completed(cluster, job):
+    """Number of the newest completed checkpoint, 0 if there is none."""
+    newest = cluster.get(f"/jobs/{job}/checkpoints")["latest"]["completed"]
+    return newest["id"] if newest else 0
+
+
+def approve(flightdeck, cluster, job, pending, *how):
+    """Approves what is pending. The backlog grows all the while: should that change the proposal before it is applied,
+    flightdeck must refuse, and the new proposal is approved. Nothing but a change of the proposal excuses a refusal."""
+    for attempt in (1, 2, 3):
+        decision = pending()
+        say(f"pending: {decision['id']}: {decision['reason']['sentence']}")
+        if cluster.vertex(job, "Work")[1] != 1:
+            raise CheckFailed("the job was rescaled before anyone approved it")
+        newest = completed(cluster, job)
+        try:
+            _, progress = flightdeck.run("decisions", "approve", decision["id"], "--yes", *how, seconds=900)
+            return decision, progress, newest
+        except CheckFailed as failed:
+            text = str(failed)
+            changed = "there is no decision" in text or ("superseded" in text and "metric window" not in text)
+            if attempt == 3 or not changed:
+                raise
+            say("the proposal changed meanwhile: once more")
+
+
 def approve_headless(flightdeck, cluster, job):
-    """Two commands, each with a control loop of its own in the foreground."""
+    """Each command runs a control loop of its own in the foreground."""
     at = ("--flink", cluster.url, *OPTIONS)
-    # Between the two loops the backlog grows: should that change the proposal, the new one is approved.
-    for attempt in (1, 2):
+
+    def pending():
         out, _ = flightdeck.run("get", "decisions", "--wait", "5m", "-o", "json", *at, seconds=360)
         decision = pending_decision(json.loads(out))
         if not decision:
             raise CheckFailed(f"no decision is pending after five minutes of overload: {out[:2000]}")
-        say(f"pending: {decision['id']}: {decision['reason']['sentence']}")
-        if cluster.vertex(job, "Work")[1] != 1:
-            raise CheckFailed("the job was rescaled before anyone approved it")
-        try:
-            _, progress = flightdeck.run("decisions", "approve", decision["id"], "--yes", "--wait", "5m", *at, seconds=900)
-            return decision, progress
-        except CheckFailed as failed:
-            if attempt == 2 or "there is no decision" not in str(failed):
-                raise
-            say("the proposal changed meanwhile: once more")
+        return decision
+
+    return approve(flightdeck, cluster, job, pending, "--wait", "5m", *at)
 
 
 def approve_on_screen(flightdeck, cluster, job):
@@ -224,24 +247,23 @@ def approve_on_screen(flightdeck, cluster, job):
     try:
         found = [None]
 
-        def pending():
+        def pending_now():
             if not watcher.is_alive():
                 raise CheckFailed("the screens ended by themselves")
             out, _ = flightdeck.run("get", "decisions", "-o", "json", seconds=60)
             found[0] = pending_decision(json.loads(out))
             return found[0] is not None
 
+        def pending():
+            wait_for("pending decision", 300, pending_now, alive=cluster.check_alive, every=10)
+            # Right after a checkpoint the next one is far enough away for the wait to be seen.
+            done = completed(cluster, job)
+            wait_for("next checkpoint", 120, lambda: completed(cluster, job) > done, alive=cluster.check_alive)
+            wait_for("pending decision", 60, pending_now, alive=cluster.check_alive, every=2)
+            return found[0]
+
         time.sleep(5)
-        wait_for("pending decision", 300, pending, alive=cluster.check_alive, every=15)
-        decision = found[0]
-        say(f"pending: {decision['id']}: {decision['reason']['sentence']}")
-        if cluster.vertex(job, "Work")[1] != 1:
-            raise CheckFailed("the job was rescaled before anyone approved it")
-        before = cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"]
-        _, progress = flightdeck.run("decisions", "approve", decision["id"], "--yes", seconds=900)
-        after = cluster.get(f"/jobs/{job}/checkpoints")["counts"]["completed"]
-        if after <= before:
-            raise CheckFailed("Flink rescaled without the checkpoint that this version waits for")
+        approved = approve(flightdeck, cluster, job, pending)
         stop.set()
         watcher.join()
         if "checkpoint" not in drawn[0]:
@@ -249,12 +271,11 @@ def approve_on_screen(flightdeck, cluster, job):
         text = screen.whole()
         if "flightdeck-check" not in text:
             raise CheckFailed(f"the job is not on the screen: {text[:2000]}")
-        return decision, progress
+        return approved
     finally:
         stop.set()
         watcher.join()
-        gone = screen.close()
-        if not gone:
+        if not screen.close():
             say("  (the screens had to be ended: they did not follow the hang-up)")
 
 
