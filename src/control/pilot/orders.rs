@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::Pilot;
-use super::turn::Evaluated;
+use super::turn::{Evaluated, Purpose};
 use crate::control::decisions::Reevaluated;
 use crate::domain::command::{Command, CommandId, CommandStage, Intent, Issuer};
 use crate::domain::decision::{DecisionId, Target};
@@ -70,7 +70,7 @@ impl Pilot {
         }
         let evaluated = match self.standing() {
             Some(reason) => Err(reason),
-            None => self.evaluate().await,
+            None => self.evaluate(Purpose::Look).await,
         };
         let evaluated = match evaluated.and_then(|e| match e.unfit.clone() {
             Some(unfit) => Err(unfit),

@@ -15,7 +15,17 @@ use crate::domain::Timestamp;
 use crate::domain::decision::{DecisionState, Target};
 use crate::domain::job::{Mode, Realization, TurnView};
 use crate::domain::reason::{Reason, ReasonCode};
+use crate::domain::window::WindowStatus;
 use crate::flink::FlinkError;
+
+/// What an evaluation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A turn of the loop: its sample and its state are kept.
+    Turn,
+    /// A look between two turns, before an approval is carried out: nothing is kept.
+    Look,
+}
 
 /// What a turn evaluated.
 pub(super) struct Evaluated {
@@ -37,11 +47,11 @@ impl Pilot {
         let reason = match self.standing() {
             // An observer's numbers are worth showing while somebody looks; they decide nothing.
             Some(reason) if reason.code == ReasonCode::Observing && self.selected() => {
-                let _ = self.evaluate().await;
+                let _ = self.evaluate(Purpose::Turn).await;
                 reason
             }
             Some(reason) => self.book.in_progress().and_then(|d| self.progress_reason(d, &reason)).unwrap_or(reason),
-            None => match self.evaluate().await {
+            None => match self.evaluate(Purpose::Turn).await {
                 Err(reason) => reason,
                 Ok(evaluated) => {
                     explanation = evaluated.pass.explanation.clone().map(Arc::new);
@@ -76,8 +86,10 @@ impl Pilot {
             .flatten()
     }
 
-    /// Collects, keeps the window, and runs a pass over it.
-    pub(super) async fn evaluate(&mut self) -> Result<Evaluated, Reason> {
+    /// Collects and runs a pass over the window. A turn keeps the sample and what the pass keeps; a look in between does not:
+    /// the rules of the window (§3.1) count on samples one period apart, and a sample off the beat, with the trim that follows
+    /// it, would leave a full window short.
+    pub(super) async fn evaluate(&mut self, purpose: Purpose) -> Result<Evaluated, Reason> {
         let Some(job) = self.subject.job else {
             return Err(Reason::new(ReasonCode::NotRunning, "Flink's id of the job is not known yet"));
         };
@@ -101,9 +113,19 @@ impl Pilot {
             self.window.clear();
             self.window_run = Some(run);
         }
-        let status = window::record(&mut self.window, sample, run.running_since, &self.options, periods.turn);
+        let mut window = self.window.clone();
+        let full = self.status.clone().filter(|s| s.full && !window.samples().is_empty());
+        let status = match (purpose, full) {
+            (Purpose::Look, Some(full)) => {
+                window.push(sample);
+                WindowStatus { samples: window.samples().len(), ..full }
+            }
+            (Purpose::Look | Purpose::Turn, _) => {
+                window::record(&mut window, sample, run.running_since, &self.options, periods.turn)
+            }
+        };
         let topology = self.topology.clone().unwrap_or_default();
-        let handed = window::handed_on(&self.window, status.stable_at, now, self.options.generation);
+        let handed = window::handed_on(&window, status.stable_at, now, self.options.generation);
         let resource = self.subject.resource.as_ref();
         let mut pass = pass(&PassInput {
             options: &self.options,
@@ -122,23 +144,26 @@ impl Pilot {
             resource_check: None,
             explain: self.shared.config.explain,
         });
-        self.status = Some(status);
-        self.window_shown = Some(Arc::new(self.window.clone()));
-        if let Some(evaluation) = &pass.evaluation {
-            self.evaluation = Some(Arc::new(evaluation.clone()));
-        }
-        self.scaling = pass.kept.clone();
-        self.save().await;
         let unfit = guards::data(Data {
             now: self.now(),
             period: periods.turn,
             status_at: self.cluster.at,
             run: self.run_seen(),
             window_run: self.window_run,
-            window: &self.window,
+            window: &window,
             topology: &topology,
             incomplete: &self.incomplete,
         });
+        if purpose == Purpose::Turn {
+            self.status = Some(status);
+            self.window_shown = Some(Arc::new(window.clone()));
+            self.window = window;
+            if let Some(evaluation) = &pass.evaluation {
+                self.evaluation = Some(Arc::new(evaluation.clone()));
+            }
+            self.scaling = pass.kept.clone();
+            self.save().await;
+        }
         if let Some(explanation) = &mut pass.explanation {
             let read_only = self.shared.config.read_only;
             let blocked =

@@ -481,3 +481,17 @@ async fn the_loop_ends_with_its_last_handle() {
     assert_eq!(bench.fake.model().log.len(), before);
     assert!(bench.task.is_finished());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_look_between_two_turns_finds_a_full_window_full_and_leaves_it_as_it_was() {
+    let mut bench = with_pending_at(BUSY, config()).await;
+    bench.until(120, "a full window", |s| s.jobs[0].window_status.as_ref().is_some_and(|w| w.full)).await;
+    let before = bench.job().window.clone().unwrap();
+    // One second after a turn: a trimmed window starts up to a period late, and its next turn is four seconds away.
+    bench.wait(1).await;
+    let command = bench.approve().await;
+    assert_eq!(bench.until_final(command).await, CommandStage::Observed, "{:?}", bench.decision().state);
+    let kept = bench.job().window.clone().unwrap_or_default();
+    let beat: Vec<_> = before.samples().iter().map(|s| s.at).collect();
+    assert!(kept.samples().iter().all(|s| beat.contains(&s.at) || s.at > *beat.last().unwrap()));
+}

@@ -101,7 +101,7 @@ fn the_others_are_as_described() {
 #[test]
 fn another_step_needs_another_parallelism() {
     let needed = |to: &str| {
-        let text = DEMO.replace("to = 3600", to);
+        let text = DEMO.replace("to = 2600", to);
         assert_ne!(text, DEMO);
         let mut world = Scenario::parse("demo", &text).unwrap().build(start()).unwrap();
         let (busy, _, rate) = lately(&mut world, "orders-enrichment", 1, 50.0, 80.0);
