@@ -142,7 +142,7 @@ fn cells<'a>(ctx: &Ctx<'a>, entry: &'a CheckpointEntry) -> Vec<Cell<'a>> {
         Cell::new(size(entry.state_size), base),
         Cell::new(size(entry.checkpointed_size), base),
         Cell::new(format!("{}/{}", entry.acknowledged, entry.subtasks), base),
-        Cell::new(if entry.discarded { format!("{kind}, gone") } else { kind }, base),
+        Cell::new(kind, base),
         last,
     ]
 }

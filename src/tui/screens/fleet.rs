@@ -349,6 +349,9 @@ fn draw_words(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView) -> u16 
     lines.used
 }
 
+/// One chart: its title, its points, the rules, the top of a fixed scale, and how its values are written.
+type Drawn<'a> = (&'a str, series::Points, &'a [Rule<'a>], Option<f64>, fn(f64) -> String);
+
 /// The course of the selected job over its metric window.
 fn draw_charts(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView) {
     let (Some(window), Some(topology)) = (&job.window, &job.topology) else {
@@ -370,7 +373,7 @@ fn draw_charts(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView) {
     let (low, high) = band.unwrap_or((f64::NAN, f64::NAN));
     let band_rules =
         [Rule { name: "high", value: high, slot: Slot::Band }, Rule { name: "low", value: low, slot: Slot::Band }];
-    let charts: [(&str, series::Points, &[Rule], Option<f64>, fn(f64) -> String); 3] = [
+    let charts: [Drawn; 3] = [
         ("records in /s", series::job_rate(window, topology), &[], None, count),
         ("lag, records", series::job_lag(window, topology), &[], None, count),
         ("busiest vertex", series::job_load(window), &band_rules, Some(1.0), percent),

@@ -207,7 +207,12 @@ fn hints(all: &[TaskManagerView]) -> Vec<(Slot, Cow<'static, str>)> {
     let pools = sum(all);
     let configured: Option<u64> = pools.iter().map(|pool| pool.configured).sum();
     let used: u64 = pools.iter().filter_map(|pool| pool.used).sum();
-    let total = format!("all {} TaskManagers use {} of {}", all.len(), bytes(used), bytes_or_unknown(configured));
+    let who = if all.len() == 1 {
+        "the one TaskManager uses".to_owned()
+    } else {
+        format!("all {} TaskManagers use", all.len())
+    };
+    let total = format!("{who} {} of {}", bytes(used), bytes_or_unknown(configured));
     let mut hints: Vec<(Slot, Cow<'static, str>)> = vec![(Slot::Muted, total.into())];
     let peak_of =
         |tm: &TaskManagerView, which| pool(&tm.pools, which).map_or(f64::NAN, |p| ratio(p.peak, p.configured));

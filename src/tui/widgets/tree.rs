@@ -201,7 +201,7 @@ fn draw_step(buffer: &mut Buffer, here: Rect, ctx: &Ctx, step: &Step, indent: u1
     let label = fit(&step.label, label_room, ellipsis);
     x = put(buffer, here, x + 1, 0, &label, if slot == Slot::Ok { theme.style(Slot::Base) } else { style });
     let left = label_room.saturating_sub(width(&label) + 1);
-    if let Some(vertex) = vertex.filter(|_| left > 8) {
+    if let Some(vertex) = vertex.filter(|name| left > 8 && !step.label.contains(name)) {
         x = put(buffer, here, x + 1, 0, &fit(vertex, left.min(40), ellipsis), theme.style(Slot::Muted));
     }
     if !value.is_empty() {
@@ -220,6 +220,7 @@ fn draw_formula(buffer: &mut Buffer, here: Rect, ctx: &Ctx, step: &Step, indent:
     let mut numbers = filled(formula, &step.inputs, ctx.utc);
     if let Value::Number { value, .. } = &step.value
         && !numbers.contains('=')
+        && numbers != format::exact(*value)
     {
         let _ = write!(numbers, " = {}", format::exact(*value));
     }

@@ -20,6 +20,11 @@ fn skew(values: impl Iterator<Item = f64>) -> f64 {
     if sum > 0.0 { highest / (sum / count) } else { f64::NAN }
 }
 
+/// Records that a subtask read; of a source, which reads none from other tasks, those that it wrote.
+fn records(subtask: &SubtaskView) -> u64 {
+    if subtask.records_in > 0 { subtask.records_in } else { subtask.records_out }
+}
+
 /// Draws the inside of the pane.
 pub(super) fn draw(
     buffer: &mut Buffer,
@@ -45,7 +50,7 @@ pub(super) fn draw(
     let mut list = area;
     if area.height >= 4 {
         let by_busy = skew(busy.iter().copied());
-        let by_records = skew(subtasks.iter().map(|subtask| subtask.records_in as f64));
+        let by_records = skew(subtasks.iter().map(|subtask| records(subtask) as f64));
         let factor = |skew: f64| if skew.is_nan() { "–".to_owned() } else { format!("{skew:.1}x") };
         let [head, rest] = split_top(area, 1);
         let label = theme.style(Slot::Label);
@@ -64,7 +69,7 @@ pub(super) fn draw(
             list = rest;
         }
     }
-    let most = subtasks.iter().map(|subtask| subtask.records_in).max().unwrap_or(0);
+    let most = subtasks.iter().map(records).max().unwrap_or(0);
     let [head, rows] = split_top(list, u16::from(list.height > 2));
     if head.height > 0 {
         put(buffer, head, 0, 0, &header(head.width), theme.style(Slot::Label));
@@ -84,7 +89,7 @@ fn header(wide: u16) -> String {
     if wide < 46 {
         "  #  BUSY   BP  IDLE".to_owned()
     } else {
-        "  #  BUSY   BP  IDLE  RECORDS IN       TASKMANAGER".to_owned()
+        "  #  BUSY   BP  IDLE  RECORDS          TASKMANAGER".to_owned()
     }
 }
 
@@ -99,9 +104,9 @@ fn row(buffer: &mut Buffer, here: Rect, ctx: &Ctx, subtask: &SubtaskView, most: 
     let mut x = 22;
     if here.width >= 46 {
         let bar = Rect { x: here.x + x, width: BAR.min(here.width - x), ..here };
-        let value = if most > 0 { subtask.records_in as f64 / most as f64 } else { f64::NAN };
+        let value = if most > 0 { records(subtask) as f64 / most as f64 } else { f64::NAN };
         Meter { value, band: None, slot: Slot::PoolPeak }.draw(buffer, bar, theme);
-        put(buffer, here, x + BAR, 0, &format!("{:>7}", count(subtask.records_in as f64)), style);
+        put(buffer, here, x + BAR, 0, &format!("{:>7}", count(records(subtask) as f64)), style);
         x += BAR + 9;
     }
     let mut end = x;
