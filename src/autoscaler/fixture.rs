@@ -203,9 +203,11 @@ fn any_options() -> impl Strategy<Value = Options> {
     })
 }
 
-/// What is random of one vertex: parallelism, key groups, group, ship strategy, edges, and per sample busy time, records in,
-/// selectivity, lag, observed rate and sampled rate.
-type AnyVertex = ((i32, i32, bool, usize, Vec<bool>), Vec<(f64, f64, f64, f64, f64, f64)>);
+/// Of one sample: busy time, records in, selectivity, lag, observed rate and sampled rate.
+type Gauges = (f64, f64, f64, f64, f64, f64);
+
+/// What is random of one vertex: parallelism, key groups, group, ship strategy, edges, and its samples.
+type AnyVertex = ((i32, i32, bool, usize, Vec<bool>), Vec<Gauges>);
 
 fn any_vertex(samples: usize) -> impl Strategy<Value = AnyVertex> {
     let shape = (1..60i32, 1..256i32, any::<bool>(), 0..8usize, prop::collection::vec(any::<bool>(), 8));
@@ -255,7 +257,7 @@ fn build(options: Options, random: &[AnyVertex], samples: usize) -> Job {
     let samples = (0..samples).map(|n| {
         let vertices = random.iter().enumerate().map(|(at, (_, samples))| {
             // Counters grow: the sum of what came so far. What is not finite stays as the gauge said it.
-            let total = |of: fn(&(f64, f64, f64, f64, f64, f64)) -> f64| {
+            let total = |of: fn(&Gauges) -> f64| {
                 let newest = of(&samples[n]);
                 let sum: f64 = samples[..=n].iter().map(of).filter(|v| v.is_finite()).sum();
                 if newest.is_finite() { sum } else { newest }

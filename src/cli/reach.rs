@@ -18,6 +18,9 @@ use crate::domain::snapshot::{Snapshot, SourceState, SourceView};
 /// How long the first answers may take when nothing else was said.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
 
+/// How long the first look at each job may take once its source has answered.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
+
 /// The loop itself gives every command a deadline; this one only guards against a loop that does not.
 const COMMAND_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -143,7 +146,9 @@ impl Reached {
         if !errors.is_empty() && errors.len() == snapshot.sources.len() && snapshot.jobs.is_empty() {
             return Err(Failure::Failed(errors.join("\n")));
         }
-        Ok(snapshot)
+        // A source lists its jobs before the first look at each of them.
+        let observed = |s: &Arc<Snapshot>| s.jobs.iter().all(|j| j.observed_at.is_some()).then(|| Arc::clone(s));
+        Ok(self.until(FIRST_LOOK, observed).await?.unwrap_or_else(|last| last))
     }
 
     /// Waits until a decision is pending, showing how the windows fill; the last snapshot if none came in time.
@@ -213,19 +218,20 @@ impl Reached {
     }
 }
 
-/// Prints each stage of a command once.
+/// Prints each stage of a command once, and what is awaited whenever its words change: a clock that runs in them is no news.
 #[derive(Default)]
 struct Steps {
-    last: Option<(&'static str, Option<String>)>,
+    last: Option<(&'static str, String)>,
 }
 
 impl Steps {
     /// Prints the stage if it is new; gives it if it is final.
     fn show(&mut self, view: &CommandView) -> Option<CommandStage> {
-        let step = (view.stage.word(), view.waiting_for.clone());
+        let waiting = view.waiting_for.as_deref().unwrap_or_default();
+        let step = (view.stage.word(), waiting.chars().filter(|c| !c.is_ascii_digit()).collect());
         if self.last.as_ref() != Some(&step) {
-            let waiting = step.1.as_ref().map_or(String::new(), |w| format!(": {w}"));
-            eprintln!("{}{}", step.0, printable(&waiting));
+            let separator = if waiting.is_empty() { "" } else { ": " };
+            eprintln!("{}{separator}{}", step.0, printable(waiting));
             self.last = Some(step);
         }
         view.stage.is_final().then(|| view.stage.clone())

@@ -71,9 +71,12 @@ fn change(to: i32, outside_bounds: bool) -> VertexDecision {
 const LEGACY: (&str, &str) = ("scaling.key-group.partitions.adjust.mode", "EVENLY_SPREAD");
 const AT_ONCE: (&str, &str) = ("scale-down.interval", "0 s");
 
+/// Parallelism, target rate, capacity, target utilization, more options → new parallelism and whether it is outside its bounds.
+type Row = (i32, f64, f64, &'static str, &'static [(&'static str, &'static str)], Option<(i32, bool)>);
+
 #[test]
 fn parallelism_of_the_contract() {
-    let table: [(i32, f64, f64, &str, &[(&str, &str)], Option<(i32, bool)>); 15] = [
+    let table: [Row; 15] = [
         (10, 50.0, 100.0, "1.0", &[], Some((5, true))),
         (10, 50.0, 100.0, "0.8", &[], Some((8, false))),
         (10, 80.0, 100.0, "0.8", &[], None),
