@@ -58,6 +58,6 @@ mod tests {
         let mut table = Table::new(["NAME", "STATE"]);
         table.row(["a".to_owned(), "RUNNING".to_owned()]);
         table.row(["長い\u{1b}[31m".to_owned(), String::new()]);
-        assert_eq!(table.render(), "NAME              STATE\na                 RUNNING\n長い\\u{1b}[31m   -\n");
+        assert_eq!(table.render(), "NAME             STATE\na                RUNNING\n長い\\u{1b}[31m   -\n");
     }
 }

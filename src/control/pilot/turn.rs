@@ -95,6 +95,11 @@ impl Pilot {
         };
         let now = self.now();
         let periods = self.shared.config.periods;
+        if purpose == Purpose::Turn {
+            // Counted from the sample, so that two samples are never less than a period apart. A sample that came early would
+            // leave a window that is a multiple of the period one sample short (§3.1), and so full only every other turn.
+            self.schedule.turn = Instant::now() + periods.turn;
+        }
         let collected = self
             .collecting
             .collect(&self.link, job, &self.options, now, &self.window, (periods.turn, periods.names_again))

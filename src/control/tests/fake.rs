@@ -55,6 +55,8 @@ pub struct Model {
     pub gone: bool,
     pub adaptive: bool,
     pub version: &'static str,
+    /// How long answers to checkpoint questions take.
+    pub checkpoints_take: Duration,
     /// Busy time is NaN.
     pub busy_nan: bool,
     /// The slow vertex has no metrics.
@@ -95,6 +97,7 @@ impl Fake {
             gone: false,
             adaptive: true,
             version: "1.20.5",
+            checkpoints_take: Duration::ZERO,
             busy_nan: false,
             no_metrics: false,
             incomplete: false,
@@ -370,7 +373,9 @@ impl Transport for Fake {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
         Box::pin(async move {
             // As over a wire, an answer takes time.
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            let slow =
+                if request.path.contains("/checkpoints") { self.model().checkpoints_take } else { Duration::ZERO };
+            tokio::time::sleep(Duration::from_millis(2) + slow).await;
             let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
             let line = format!("{} {path}", request.method);
             let mut model = self.model();

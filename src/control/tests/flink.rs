@@ -481,10 +481,14 @@ async fn the_loop_ends_with_its_last_handle() {
     assert!(bench.task.is_finished());
 }
 
+fn full(snapshot: &Snapshot) -> bool {
+    snapshot.jobs.first().and_then(|j| j.window_status.as_ref()).is_some_and(|w| w.full)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_look_between_two_turns_finds_a_full_window_full_and_leaves_it_as_it_was() {
     let mut bench = with_pending_at(BUSY, config()).await;
-    bench.until(120, "a full window", |s| s.jobs[0].window_status.as_ref().is_some_and(|w| w.full)).await;
+    bench.until(120, "a full window", full).await;
     let before = bench.job().window.clone().unwrap();
     // One second after a turn: a trimmed window starts up to a period late, and its next turn is four seconds away.
     bench.wait(1).await;
@@ -493,4 +497,18 @@ async fn a_look_between_two_turns_finds_a_full_window_full_and_leaves_it_as_it_w
     let kept = bench.job().window.clone().unwrap_or_default();
     let beat: Vec<_> = before.samples().iter().map(|s| s.at).collect();
     assert!(kept.samples().iter().all(|s| beat.contains(&s.at) || s.at > *beat.last().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_answers_to_other_questions_do_not_leave_a_full_window_short() {
+    let mut bench = Bench::start(Fake::new(100.0), config());
+    bench.fake.model().checkpoints_take = Duration::from_millis(700);
+    let interest = Interest { visible: true, job: Some(Bench::key()), checkpoints: true, ..Interest::default() };
+    bench.handle.interest.send(interest).unwrap();
+    bench.until(120, "a full window", full).await;
+    for second in 0..120 {
+        bench.wait(1).await;
+        let status = bench.job().window_status.clone().unwrap();
+        assert!(status.full, "{second} s later: {status:?}");
+    }
 }
