@@ -73,7 +73,7 @@ fn difference(line: &str) -> Option<String> {
     let answer = case.answer(false);
     // An explanation must not change the answer, and a second run must give the same.
     let again = case.answer(true);
-    if answer.expect.to_string() != again.expect.to_string() {
+    if answer.expect != again.expect {
         return Some(format!("{id}: the answer with explanation differs"));
     }
     compare("", &expected["expect"], &answer.expect, false).err().map(|text| format!("{id}: {text}"))

@@ -258,6 +258,22 @@ pub struct VertexOutcome {
     pub handled_rate: f64,
 }
 
+impl VertexOutcome {
+    /// The share of the expected capacity that counts as reached.
+    pub const REACHED: f64 = 0.9;
+
+    /// The better of what the vertex could handle and what it did handle; NaN if neither was measured.
+    pub fn best(&self) -> f64 {
+        self.measured_rate.max(self.handled_rate)
+    }
+
+    /// It came up to [`Self::REACHED`] of the expected capacity, or to the rate it must handle.
+    pub fn reached(&self) -> bool {
+        let best = self.best();
+        best >= Self::REACHED * self.expected_rate || best >= self.target_rate
+    }
+}
+
 /// A decision with everything a person needs to judge it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {

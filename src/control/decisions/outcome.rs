@@ -10,9 +10,6 @@ use crate::domain::freshness::age;
 use crate::domain::ids::{RunId, VertexId};
 use crate::domain::job::{JobState, TaskCounts};
 
-/// A changed vertex must reach this share of the rate that was expected of it.
-const REACHED: f64 = 0.9;
-
 /// One look at the job while a decision is being applied or measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sight {
@@ -174,14 +171,14 @@ pub fn judge(pursuit: &Pursuit, measured: Measured<'_>) -> (DecisionState, Outco
     let outcome = outcome(pursuit, measured.at, measured.lag, vertices);
     let state = if lag_grows(measured.lag_rate, measured.input_rate) {
         DecisionState::Regressed { why: format!("the backlog grows by {:.0} records/s", measured.lag_rate) }
-    } else if let Some(short) = outcome.vertices.iter().find(|v| !reached(v)) {
+    } else if let Some(short) = outcome.vertices.iter().find(|v| !v.reached()) {
         let name = pursuit.changes.iter().find(|c| c.vertex == short.vertex).map_or("a vertex", |c| c.name.as_str());
         let why = if short.measured_rate.is_nan() && short.handled_rate.is_nan() {
             format!("the rate of {name} could not be measured")
         } else {
             format!(
                 "{name} reaches {:.0} records/s, expected {:.0}, target {:.0}",
-                best(short),
+                short.best(),
                 short.expected_rate,
                 short.target_rate
             )
@@ -239,16 +236,6 @@ fn vertex_outcome(change: &VertexChange, measured: &Measured<'_>) -> VertexOutco
         measured_rate: metrics.average(ScalingMetric::TrueProcessingRate),
         handled_rate: measured.handled.get(&change.vertex).copied().unwrap_or(f64::NAN),
     }
-}
-
-/// The better of what a vertex could handle and what it did handle.
-fn best(vertex: &VertexOutcome) -> f64 {
-    vertex.measured_rate.max(vertex.handled_rate)
-}
-
-fn reached(vertex: &VertexOutcome) -> bool {
-    let best = best(vertex);
-    best >= REACHED * vertex.expected_rate || best >= vertex.target_rate
 }
 
 #[cfg(test)]

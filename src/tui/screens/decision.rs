@@ -139,6 +139,14 @@ fn words(lines: &mut Lines, ctx: &Ctx, decision: &Decision, job: Option<&JobView
     if let Some(why) = parts::decision_why(&decision.state) {
         lines.sentence("because ", style(Slot::Label), why, style(slot), 3);
     }
+    let newer = ctx
+        .snapshot
+        .decision_of(&decision.target.job)
+        .filter(|other| decision.state.is_final() && !other.state.is_final() && other.id != decision.id);
+    if let Some(newer) = newer {
+        let hint = format!("{} is {}: d opens it", newer.id, newer.state.word());
+        lines.sentence("now ", style(Slot::Label), &hint, style(Slot::Emphasis), 2);
+    }
     if let Some(blocked) = &decision.blocked {
         let lead = format!("{} cannot be approved: ", theme.glyphs.error);
         lines.sentence(&lead, style(Slot::Error), blocked, style(Slot::Base), 3);
@@ -302,9 +310,11 @@ fn outcome(lines: &mut Lines, ctx: &Ctx, decision: &Decision, outcome: &Outcome)
             .iter()
             .find(|change| change.vertex == vertex.vertex)
             .map_or("", |change| change.name.as_str());
-        let worse = vertex.measured_rate < vertex.expected_rate * 0.9 && vertex.measured_rate < vertex.target_rate;
+        // Right after a restart Flink's meters still ramp up, and the capacity made of them with them: what was handled counts too.
+        let name = parts::named(name);
         let seen = format!("{} {}", count(vertex.measured_rate), percent(vertex.measured_rate / vertex.expected_rate));
-        row(&format!("{}/s", parts::named(name)), count(vertex.expected_rate), seen, worse);
+        row(&format!("capacity/s {name}"), count(vertex.expected_rate), seen, !vertex.reached());
+        row(&format!("handled/s {name}"), count(vertex.target_rate), count(vertex.handled_rate), !vertex.reached());
     }
     let grew = outcome.lag_after > outcome.lag_before;
     let arrow = theme.glyphs.arrow;

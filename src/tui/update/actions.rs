@@ -52,8 +52,9 @@ pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
         Action::TaskManagers => go(model, |model| Some(Screen::TaskManagers(model.job()?.key.clone()))),
         Action::Decisions => go(model, |_| Some(Screen::Decisions)),
         Action::Decision => {
-            if let Some(decision) = model.decision() {
-                let id = decision.id;
+            // From a decision that is over, its key leads to the one that stands in its place.
+            let standing = |d: &Arc<Decision>| model.shown().decision_of(&d.target.job).map_or(d.id, |other| other.id);
+            if let Some(id) = model.decision().map(standing) {
                 model.places.open(Screen::Decision(id));
                 arrived(model);
             }

@@ -128,6 +128,21 @@ fn keys_within_the_guard_are_dropped_and_start_it_anew() {
 }
 
 #[test]
+fn from_a_superseded_decision_its_key_leads_to_the_one_in_its_place() {
+    let mut desk = Desk::at_decision();
+    let old = desk.model.decision().unwrap().id;
+    let new = DecisionId(old.0 ^ 1);
+    desk.publish(|snapshot| {
+        let next = Decision { id: new, ..decision(snapshot).clone() };
+        decision(snapshot).state = DecisionState::Superseded { by: Some(new), why: "other numbers".into() };
+        snapshot.decisions.insert(0, Arc::new(next));
+    });
+    assert_eq!(desk.model.decision().unwrap().id, old, "a person's target never changes by itself");
+    desk.press("d");
+    assert_eq!(desk.model.decision().unwrap().id, new);
+}
+
+#[test]
 fn enter_and_paste_never_confirm() {
     for start in ["a", "R enter", "S enter"] {
         let mut desk = Desk::at_decision();
