@@ -24,7 +24,7 @@ pub mod socket;
 mod supervisor;
 
 pub use adapters::kubernetes::KubernetesApi;
-pub use config::{ControlConfig, FlinkSource, KubernetesSource, Parts, Periods};
+pub use config::{ControlConfig, FlinkSource, JobRule, KubernetesSource, Parts, Periods};
 pub use handle::Handle;
 pub use supervisor::start;
 

@@ -13,7 +13,9 @@ use crate::autoscaler::options::{AUTOSCALER_PREFIX, Layer, OptionId, Options, Pr
 use crate::clock::Clock;
 use crate::config::{JobSettings, Layers, Origin, Settings, paths};
 use crate::control::socket::{SocketServer, serve};
-use crate::control::{self, ControlConfig, FlinkSource, Handle, KubernetesApi, KubernetesSource, Parts, Periods};
+use crate::control::{
+    self, ControlConfig, FlinkSource, Handle, JobRule, KubernetesApi, KubernetesSource, Parts, Periods,
+};
 use crate::domain::ids::SourceId;
 use crate::domain::snapshot::Notice;
 use crate::flink::ClientOptions;
@@ -226,7 +228,8 @@ fn control_config(settings: &Settings, mut notices: Vec<Notice>, clock: &dyn Clo
             text: format!("windows are shorter than the autoscaler's defaults: {list}"),
         });
     }
-    let named = |job: &JobSettings| job.mode.map(|mode| (job.name.clone(), mode));
+    let rule =
+        |job: &JobSettings| JobRule { name: job.name.clone(), mode: job.mode, options: option_texts(&job.options) };
     let duration = |key| settings.duration(key);
     ControlConfig {
         periods: Periods {
@@ -239,7 +242,7 @@ fn control_config(settings: &Settings, mut notices: Vec<Notice>, clock: &dyn Clo
             ..Periods::default()
         },
         mode: settings.mode(),
-        modes: settings.jobs.iter().filter_map(named).collect(),
+        jobs: settings.jobs.iter().map(rule).collect(),
         expiry: duration("loop.expiry"),
         reject_quiet: duration("loop.reject-quiet"),
         snooze: duration("loop.snooze"),

@@ -94,18 +94,6 @@ pub struct JobSettings {
     pub origin: Origin,
 }
 
-impl JobSettings {
-    /// This section is about the job with this namespace and name.
-    pub fn matches(&self, namespace: Option<&str>, name: &str) -> bool {
-        let full = namespace.map(|ns| format!("{ns}/{name}"));
-        let fits = |candidate: &str| match self.name.strip_suffix('*') {
-            Some(prefix) => candidate.starts_with(prefix),
-            None => candidate == self.name,
-        };
-        fits(name) || full.as_deref().is_some_and(fits)
-    }
-}
-
 /// All effective settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -147,11 +135,6 @@ impl Settings {
     /// The default mode of jobs.
     pub fn mode(&self) -> Mode {
         parse_mode(self.text("loop.mode")).unwrap_or_default()
-    }
-
-    /// The section of a job, if there is one.
-    pub fn job(&self, namespace: Option<&str>, name: &str) -> Option<&JobSettings> {
-        self.jobs.iter().find(|j| j.matches(namespace, name))
     }
 
     /// Every effective value: key, value, origin.

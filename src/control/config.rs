@@ -1,5 +1,6 @@
 //! What a control loop is started with: its settings and the parts it works with.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,10 +59,10 @@ impl Default for Periods {
 pub struct ControlConfig {
     /// How often what is asked.
     pub periods: Periods,
-    /// The mode of jobs that [`modes`](Self::modes) does not name.
+    /// The mode of jobs that [`jobs`](Self::jobs) does not name.
     pub mode: Mode,
-    /// Modes by job: its key, `namespace/name` or name; the first of these that is there wins.
-    pub modes: BTreeMap<String, Mode>,
+    /// Modes and options by job, in order; the first that is about a job counts.
+    pub jobs: Vec<JobRule>,
     /// A pending decision expires this long after it was proposed.
     pub expiry: Duration,
     /// A pending decision expires after so many periods of the loop without a turn that came to the same result.
@@ -94,7 +95,7 @@ impl Default for ControlConfig {
         Self {
             periods: Periods::default(),
             mode: Mode::Manual,
-            modes: BTreeMap::new(),
+            jobs: Vec::new(),
             expiry: minutes(30),
             expiry_periods: 3,
             reject_quiet: minutes(60),
@@ -122,15 +123,48 @@ impl ControlConfig {
         }
     }
 
+    /// What is said about a job of its own.
+    pub fn rule(&self, namespace: Option<&str>, name: &str) -> Option<&JobRule> {
+        self.jobs.iter().find(|rule| rule.matches(namespace, name))
+    }
+
     /// The mode of a job.
-    pub fn mode_of(&self, key: &str, namespace: Option<&str>, name: &str) -> Mode {
-        let qualified = namespace.map(|ns| format!("{ns}/{name}"));
-        [Some(key), qualified.as_deref(), Some(name)]
-            .into_iter()
-            .flatten()
-            .find_map(|n| self.modes.get(n))
-            .copied()
-            .unwrap_or(self.mode)
+    pub fn mode_of(&self, namespace: Option<&str>, name: &str) -> Mode {
+        self.rule(namespace, name).and_then(|rule| rule.mode).unwrap_or(self.mode)
+    }
+
+    /// The options of a job as configured here: those of all jobs, and its own over them.
+    pub fn options_of(&self, namespace: Option<&str>, name: &str) -> Cow<'_, BTreeMap<String, String>> {
+        match self.rule(namespace, name).filter(|rule| !rule.options.is_empty()) {
+            None => Cow::Borrowed(&self.options),
+            Some(rule) => {
+                let own = rule.options.iter().map(|(key, value)| (key.clone(), value.clone()));
+                Cow::Owned(self.options.clone().into_iter().chain(own).collect())
+            }
+        }
+    }
+}
+
+/// What is configured for some jobs of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobRule {
+    /// `namespace/name` of a resource, or the name of a Flink job; `*` at the end matches any rest.
+    pub name: String,
+    /// Their mode.
+    pub mode: Option<Mode>,
+    /// Options of the autoscaler, by their full keys.
+    pub options: BTreeMap<String, String>,
+}
+
+impl JobRule {
+    /// The rule is about the job with this namespace and name.
+    pub fn matches(&self, namespace: Option<&str>, name: &str) -> bool {
+        let full = namespace.map(|ns| format!("{ns}/{name}"));
+        let fits = |candidate: &str| match self.name.strip_suffix('*') {
+            Some(prefix) => candidate.starts_with(prefix),
+            None => candidate == self.name,
+        };
+        fits(name) || full.as_deref().is_some_and(fits)
     }
 }
 
@@ -181,4 +215,32 @@ pub struct Parts {
     pub flink: Vec<FlinkSource>,
     /// Kubernetes clusters.
     pub kubernetes: Vec<KubernetesSource>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_rule_about_a_job_gives_its_mode_and_its_options() {
+        let rule = |name: &str, mode, window: &str| JobRule {
+            name: name.to_owned(),
+            mode,
+            options: [("job.autoscaler.metrics.window".to_owned(), window.to_owned())].into(),
+        };
+        let config = ControlConfig {
+            mode: Mode::Advise,
+            options: [("job.autoscaler.restart.time".to_owned(), "3 m".to_owned())].into(),
+            jobs: vec![rule("shop/orders", Some(Mode::Auto), "1 m"), rule("dev-*", None, "2 m")],
+            ..ControlConfig::default()
+        };
+        assert_eq!(config.mode_of(Some("shop"), "orders"), Mode::Auto);
+        assert_eq!(config.mode_of(Some("other"), "orders"), Mode::Advise);
+        assert_eq!(config.mode_of(None, "dev-1"), Mode::Advise);
+        let window = |ns, name| config.options_of(ns, name).get("job.autoscaler.metrics.window").cloned();
+        assert_eq!(window(Some("shop"), "orders").as_deref(), Some("1 m"));
+        assert_eq!(window(None, "dev-1").as_deref(), Some("2 m"));
+        assert_eq!(window(None, "else"), None);
+        assert_eq!(config.options_of(None, "dev-1").len(), 2);
+    }
 }

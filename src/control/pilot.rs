@@ -328,7 +328,9 @@ impl Pilot {
         let config = &self.shared.config;
         let none = std::collections::BTreeMap::new();
         let job = self.subject.resource.as_ref().map_or(&none, |r| &r.configuration);
-        let layers = [(Layer::File, &config.options), (Layer::Cluster, &self.cluster.settings), (Layer::Job, job)];
+        let (namespace, name) = (self.subject.namespace.as_deref(), self.subject.name.as_str());
+        let own = config.options_of(namespace, name);
+        let layers = [(Layer::File, own.as_ref()), (Layer::Cluster, &self.cluster.settings), (Layer::Job, job)];
         let (mut options, problems) = Options::from_layers(config.compat, &layers);
         // Here a mode of our own takes the place of the operator's two switches; they only tell who scales.
         options.enabled = true;
@@ -336,8 +338,8 @@ impl Pilot {
         self.options_wrong = problems.iter().find(|p| p.kind.is_error()).map(|p| format!("{}: {}", p.key, p.message));
         self.options_shown = Arc::new(view::configured(&options));
         self.options = options;
+        self.mode = config.mode_of(namespace, name);
         let subject = &self.subject;
-        self.mode = config.mode_of(subject.key.as_str(), subject.namespace.as_deref(), &subject.name);
         match &subject.resource {
             Some(resource) => {
                 if subject.kind == JobKind::SessionCluster {

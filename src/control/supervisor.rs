@@ -38,7 +38,7 @@ pub fn start(config: ControlConfig, parts: Parts) -> (Handle, JoinHandle<()>) {
 
 /// The auto mode is armed by configuration and stands in the header.
 fn armed(config: &ControlConfig) -> Option<Notice> {
-    let named: Vec<&str> = config.modes.iter().filter(|(_, m)| **m == Mode::Auto).map(|(n, _)| n.as_str()).collect();
+    let named: Vec<&str> = config.jobs.iter().filter(|j| j.mode == Some(Mode::Auto)).map(|j| j.name.as_str()).collect();
     let text = match (config.mode, named.as_slice()) {
         (Mode::Auto, _) => "the auto mode is armed: decisions are applied without asking".to_owned(),
         (_, []) => return None,

@@ -137,12 +137,12 @@ fn a_flag_picks_a_section_by_name_or_url_or_stands_alone() {
 }
 
 #[test]
-fn job_sections_match_by_name_and_arm_auto_explicitly() {
+fn job_sections_carry_options_and_arm_auto_explicitly() {
     let file = "[[job]]\nname = \"shop/orders\"\nmode = \"auto\"\noptions = { \"metrics.window\" = \"1m\" }\n[[job]]\nname = \"dev-*\"\nmode = \"off\"\n";
     let settings = with_file(file, Layers::default(), &|_| None).unwrap();
-    assert_eq!(settings.job(Some("shop"), "orders").unwrap().mode, Some(Mode::Auto));
-    assert_eq!(settings.job(Some("other"), "orders").map(|j| &j.name), None);
-    assert_eq!(settings.job(None, "dev-1").unwrap().mode, Some(Mode::Off));
+    let modes: Vec<_> = settings.jobs.iter().map(|j| (j.name.as_str(), j.mode)).collect();
+    assert_eq!(modes, [("shop/orders", Some(Mode::Auto)), ("dev-*", Some(Mode::Off))]);
+    assert_eq!(settings.jobs[0].options["metrics.window"].0, "1m");
     assert!(errors_of("[[job]]\nname = \"x\"\nmode = \"automatic\"\n")[0].contains("manual, auto, advise or off"));
     assert!(errors_of("[job]\nname = \"x\"\n")[0].contains("[[job]]"));
 }

@@ -212,7 +212,10 @@ async fn read_only_refuses_and_auto_loses_to_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_auto_mode_applies_by_itself_and_advise_never() {
-    let auto = ControlConfig { modes: [("job".to_owned(), Mode::Auto)].into(), ..config() };
+    let auto = ControlConfig {
+        jobs: vec![JobRule { name: "job".to_owned(), mode: Some(Mode::Auto), ..JobRule::default() }],
+        ..config()
+    };
     let mut bench = Bench::start(Fake::new(OVERLOAD), auto);
     assert!(bench.snapshot().notices[0].text.contains("armed for job"));
     bench.until_decision(120, "confirmed").await;
