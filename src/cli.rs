@@ -102,7 +102,8 @@ async fn with_loop(global: &Global, reach: &Reach, then: impl AsyncFnOnce(&Reach
                 .to_owned(),
         ));
     };
-    let settings = start::settings(global)?;
+    let mut settings = start::settings(global)?;
+    start::disarm(&mut settings);
     log::to_stderr(&settings)?;
     let sources = start::sources(&settings, None, &clock).await?;
     let started = start::start(&settings, sources, Vec::new(), Arc::clone(&clock))?;

@@ -13,6 +13,7 @@ use crate::control::FlinkSource;
 use crate::domain::ids::SourceId;
 use crate::domain::snapshot::Notice;
 use crate::flink::{HttpOptions, HttpTransport};
+use crate::sim::scenario::Scenario;
 use crate::sim::spec::ClusterKind;
 use crate::sim::{Sim, SimOptions};
 
@@ -22,14 +23,9 @@ use crate::sim::{Sim, SimOptions};
 /// If the scenario cannot be read, no port can be had, or the terminal cannot be used.
 pub async fn run(global: &Global, args: &DemoArgs) -> Done {
     let scenario = sim::read(args.scenario.as_deref()).map_err(|e| Failure::Failed(e.to_string()))?;
-    // The user's own clusters stay out of it: only the embedded one is watched.
-    let own = Layers {
-        scenario: Some((scenario.name.clone(), scenario.options.clone())),
-        flink: Vec::new(),
-        ..global.layers()
-    };
-    let mut settings = start::settings_of(&own)?;
+    let mut settings = start::settings_of(&layers(global.layers(), &scenario))?;
     settings.flink.clear();
+    settings.jobs.clear();
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let sim = crate::sim::start(&scenario, SimOptions::new(Arc::clone(&clock)))
@@ -49,6 +45,14 @@ pub async fn run(global: &Global, args: &DemoArgs) -> Done {
     let done = screens::on(&settings, sources, vec![notice], clock).await;
     sim.stop().await;
     done
+}
+
+/// The user's own clusters and jobs stay out of it: only the embedded cluster is watched, whatever context the user works in.
+fn layers(own: Layers, scenario: &Scenario) -> Layers {
+    let mut flags = own.flags;
+    flags.extend(["kubernetes.context", "kubernetes.namespaces"].map(|key| (key, String::new(), "demo")));
+    let scenario = Some((scenario.name.clone(), scenario.options.clone()));
+    Layers { scenario, flags, flink: Vec::new(), ..own }
 }
 
 /// Clusters that no resource describes are watched by their URL, as a user would.
@@ -97,4 +101,25 @@ impl Drop for Kubeconfig {
 fn private_folder(folder: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_a_user_works_in_does_not_lead_the_demo_astray() {
+        let own = Layers {
+            set: vec!["kubernetes.namespaces=shop".to_owned()],
+            flags: vec![("kubernetes.context", "prod".to_owned(), "--context")],
+            flink: vec!["http://prod:8081".to_owned()],
+            ..Layers::default()
+        };
+        let env = |name: &str| (name == "FLIGHTDECK_KUBERNETES_CONTEXT").then(|| "prod".to_owned());
+        let settings = crate::config::load(&layers(own, &Scenario::demo().unwrap()), &env).unwrap();
+        assert_eq!(settings.text("kubernetes.context"), "");
+        assert_eq!(settings.text("kubernetes.namespaces"), "");
+        assert!(settings.flink.is_empty());
+        assert_eq!(settings.text("loop.period"), "5s");
+    }
 }

@@ -1,6 +1,6 @@
 //! The JSON documents that `-o json` prints. Their shape is part of the interface: see `assets/json.md`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::domain::decision::Decision;
 use crate::domain::job::{ClusterView, JobView};
@@ -27,7 +27,11 @@ pub fn list(kind: &str, snapshot: &Snapshot, items: Vec<Value>) -> Value {
 
 /// A job. The samples of its window and its explanation are left out: `decisions show` has the explanation.
 pub fn job(job: &JobView) -> Value {
-    without(to_value(job), &["window", "subtasks"])
+    let mut value = without(to_value(job), &["window", "subtasks"]);
+    if let Some(turn) = value.get_mut("turn") {
+        *turn = without(turn.take(), &["explanation"]);
+    }
+    value
 }
 
 /// A cluster.
@@ -47,17 +51,9 @@ fn to_value(object: &impl serde::Serialize) -> Value {
 }
 
 fn without(value: Value, members: &[&str]) -> Value {
-    match value {
-        Value::Object(map) => {
-            let kept: Map<String, Value> = map.into_iter().filter(|(k, _)| !members.contains(&k.as_str())).collect();
-            let mut kept = kept;
-            if let Some(Value::Object(turn)) = kept.get_mut("turn") {
-                turn.remove("explanation");
-            }
-            Value::Object(kept)
-        }
-        other => other,
-    }
+    let Value::Object(mut map) = value else { return value };
+    map.retain(|key, _| !members.contains(&key.as_str()));
+    Value::Object(map)
 }
 
 /// Prints a document to standard output.

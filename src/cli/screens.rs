@@ -25,8 +25,9 @@ pub async fn run(settings: &Settings) -> Done {
 /// # Errors
 /// If the loop cannot be started or the terminal cannot be used.
 pub async fn on(settings: &Settings, sources: Sources, notices: Vec<Notice>, clock: Arc<dyn Clock>) -> Done {
-    let started = start::start(settings, sources, notices, Arc::clone(&clock))?;
     log::to_screens(settings)?;
+    let started = start::start(settings, sources, notices, Arc::clone(&clock))?;
+    let _socket = start::socket(&started.handle);
     let options = TuiOptions {
         directory: paths::config_dir(&env),
         theme: settings.text("ui.theme").to_owned(),

@@ -17,6 +17,7 @@ use crate::control::{
     self, ControlConfig, FlinkSource, Handle, JobRule, KubernetesApi, KubernetesSource, Parts, Periods,
 };
 use crate::domain::ids::SourceId;
+use crate::domain::job::Mode;
 use crate::domain::snapshot::Notice;
 use crate::flink::ClientOptions;
 use crate::kubernetes::{ConnectOptions, KubeError, Namespaces, Places, connect};
@@ -174,12 +175,11 @@ async fn kubernetes(
     })
 }
 
-/// A loop that runs in this process. Dropping it stops the loop and its socket.
+/// A loop that runs in this process. Dropping it stops the loop.
 pub struct Started {
     /// Its ends.
     pub handle: Handle,
     task: JoinHandle<()>,
-    _socket: Option<SocketServer>,
 }
 
 impl Drop for Started {
@@ -188,7 +188,24 @@ impl Drop for Started {
     }
 }
 
-/// Starts a control loop on these sources, serving its socket if that is possible.
+/// Takes back the auto mode of every job: a command that looks, or carries out one approval, applies nothing by itself.
+pub fn disarm(settings: &mut Settings) {
+    for job in &mut settings.jobs {
+        if job.mode == Some(Mode::Auto) {
+            job.mode = Some(Mode::Manual);
+        }
+    }
+}
+
+/// Serves the socket of a loop, if that is possible, so that other processes can attach to this one.
+pub fn socket(handle: &Handle) -> Option<SocketServer> {
+    let folder = paths::runtime_dir(&env)?;
+    serve(&folder, handle.clone())
+        .inspect_err(|error| tracing::warn!(%error, "other processes cannot attach to this one"))
+        .ok()
+}
+
+/// Starts a control loop on these sources.
 ///
 /// # Errors
 /// If the journal cannot be opened: nothing is written without one.
@@ -208,14 +225,7 @@ pub fn start(
     let config = control_config(settings, notices, clock.as_ref());
     let parts = Parts { clock, store, journal, recovery, flink: sources.flink, kubernetes: sources.kubernetes };
     let (handle, task) = control::start(config, parts);
-    let socket = paths::runtime_dir(&env).and_then(|folder| match serve(&folder, handle.clone()) {
-        Ok(socket) => Some(socket),
-        Err(error) => {
-            tracing::warn!(%error, "other processes cannot attach to this one");
-            None
-        }
-    });
-    Ok(Started { handle, task, _socket: socket })
+    Ok(Started { handle, task })
 }
 
 fn control_config(settings: &Settings, mut notices: Vec<Notice>, clock: &dyn Clock) -> ControlConfig {
@@ -258,5 +268,24 @@ fn control_config(settings: &Settings, mut notices: Vec<Notice>, clock: &dyn Clo
             body_limit: usize::try_from(settings.number("http.body-limit")).unwrap_or(usize::MAX),
         },
         ..ControlConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disarmed_configuration_has_no_auto_mode_left_and_keeps_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let text =
+            "[[job]]\nname = \"a\"\nmode = \"auto\"\n[[job]]\nname = \"b\"\nmode = \"off\"\n[[job]]\nname = \"c\"\n";
+        std::fs::write(&path, text).unwrap();
+        let layers = Layers { config: Some(path), ..Layers::default() };
+        let mut settings = crate::config::load(&layers, &|_| None).unwrap();
+        disarm(&mut settings);
+        let modes: Vec<_> = settings.jobs.iter().map(|j| j.mode).collect();
+        assert_eq!(modes, [Some(Mode::Manual), Some(Mode::Off), None]);
     }
 }

@@ -212,7 +212,8 @@ def approve(flightdeck, cluster, job, pending, *how):
             return decision, progress, newest
         except CheckFailed as failed:
             text = str(failed)
-            changed = "there is no decision" in text or ("superseded" in text and "metric window" not in text)
+            gone = "it is not proposed any more" in text and "metric window" not in text
+            changed = "there is no decision" in text or "its numbers changed since it was shown" in text or gone
             if attempt == 3 or not changed:
                 raise
             say("the proposal changed meanwhile: once more")

@@ -117,6 +117,10 @@ impl Pursuit {
                 let slots = if sight.free_slots == Some(0) { ", no slot is free" } else { "" };
                 Effect::Waiting(format!("rescaled in part: {short}{slots}, {} s", waited.as_secs()))
             }
+            // It came back, and its new run or parallelism is not read yet: what it waited for before lies behind it.
+            _ if self.down_since.is_some() => {
+                Effect::Waiting(format!("restarted: reading the new parallelism, {} s", waited.as_secs()))
+            }
             _ => Effect::Waiting(format!("rescaling: {}, {} s", self.waits_for, waited.as_secs())),
         }
     }

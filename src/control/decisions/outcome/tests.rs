@@ -44,7 +44,10 @@ fn the_effect_is_seen_when_all_tasks_of_a_new_run_have_the_new_parallelism() {
     );
     // RUNNING is not enough, and neither is the cached graph of before.
     assert!(matches!(p.look(&sight(115, JobState::Running, 3, 114, 4)), Effect::Waiting(_)));
-    assert!(matches!(p.look(&sight(116, JobState::Running, 4, 0, 2)), Effect::Waiting(_)));
+    assert_eq!(
+        p.look(&sight(116, JobState::Running, 4, 0, 2)),
+        Effect::Waiting("restarted: reading the new parallelism, 16 s".into())
+    );
     assert_eq!(p.look(&sight(117, JobState::Running, 4, 114, 4)), Effect::Applied);
     let outcome = unmeasured(&p, at(200), 0.0);
     assert_eq!(outcome.downtime, Some(Duration::from_secs(7)));
