@@ -10,7 +10,7 @@ pub mod event;
 pub mod file;
 pub mod filter;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 pub mod format;
 pub mod keymap;
 pub mod logging;

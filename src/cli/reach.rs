@@ -13,6 +13,8 @@ use crate::domain::Timestamp;
 use crate::domain::command::{Command, CommandId, CommandStage, CommandView, Intent, Issuer};
 use crate::domain::decision::{Decision, DecisionId, DecisionState};
 use crate::domain::ids::JobKey;
+use crate::domain::job::{JobKind, JobState, Mode, TurnView};
+use crate::domain::reason::ReasonCode;
 use crate::domain::snapshot::{Snapshot, SourceState, SourceView};
 
 /// How long the first answers may take when nothing else was said.
@@ -176,9 +178,10 @@ impl Reached {
             if !self.wait.is_zero() {
                 progress.show(s);
             }
-            s.decision(id).map(|d| (Arc::clone(s), Arc::clone(d)))
+            let named = s.decision(id).map(|d| Ok((Arc::clone(s), Arc::clone(d))));
+            named.or_else(|| decided_otherwise(s).then(|| Err(Arc::clone(s))))
         };
-        self.until(self.wait, found).await?.map_err(|last| {
+        self.until(self.wait, found).await?.and_then(|found| found).map_err(|last| {
             let others: Vec<String> = last.decisions.iter().map(|d| format!("{} ({})", d.id, d.state.word())).collect();
             let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
             Failure::Failed(format!("there is no decision {id}; there are: {others}"))
@@ -218,6 +221,23 @@ impl Reached {
     }
 }
 
+/// Whether it is known that the decision which somebody asks for is not proposed: something else is, and no job's first
+/// answer is still to come.
+fn decided_otherwise(snapshot: &Snapshot) -> bool {
+    let answered = |turn: Option<&Arc<TurnView>>| turn.is_some_and(|turn| !comes_later(turn.reason.code));
+    snapshot.decisions.iter().any(|d| matches!(d.state, DecisionState::Pending))
+        && snapshot.jobs.iter().all(|job| {
+            let asked = job.mode != Mode::Off && job.state == JobState::Running && job.kind != JobKind::SessionCluster;
+            !asked || answered(job.turn.as_ref())
+        })
+}
+
+/// Whether a loop that has just begun gives this reason until it has seen enough.
+fn comes_later(reason: ReasonCode) -> bool {
+    use ReasonCode::{MetricsNotReady, Stabilizing, TooFewSamples, WindowFilling};
+    matches!(reason, MetricsNotReady | Stabilizing | TooFewSamples | WindowFilling)
+}
+
 /// Prints each stage of a command once, and what is awaited whenever its words change: a clock that runs in them is no news.
 #[derive(Default)]
 struct Steps {
@@ -255,5 +275,36 @@ impl Progress {
                 job.window_status.as_ref().map_or(String::new(), |w| format!("window {:.0} %, ", w.fill * 100.0));
             eprintln!("{}: {fill}{}", printable(&job.name), printable(&turn.reason.sentence));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::fixtures;
+
+    /// The fleet of the screens' tests with every job's last turn ending with this reason.
+    fn fleet(reason: ReasonCode) -> Snapshot {
+        let mut fleet = fixtures::fleet();
+        let turn = fleet.jobs.iter().find_map(|job| job.turn.clone()).unwrap();
+        for job in &mut fleet.jobs {
+            let turn = Arc::make_mut(Arc::make_mut(job).turn.get_or_insert_with(|| Arc::clone(&turn)));
+            turn.reason.code = reason;
+        }
+        fleet
+    }
+
+    #[test]
+    fn a_decision_is_not_awaited_once_every_job_has_answered_otherwise() {
+        assert!(decided_otherwise(&fleet(ReasonCode::AwaitingApproval)));
+        assert!(!decided_otherwise(&fleet(ReasonCode::WindowFilling)));
+        let mut nothing_pending = fleet(ReasonCode::WithinBand);
+        nothing_pending.decisions.clear();
+        assert!(!decided_otherwise(&nothing_pending));
+        let mut unseen = fleet(ReasonCode::AwaitingApproval);
+        Arc::make_mut(&mut unseen.jobs[0]).turn = None;
+        assert!(!decided_otherwise(&unseen));
+        Arc::make_mut(&mut unseen.jobs[0]).mode = Mode::Off;
+        assert!(decided_otherwise(&unseen));
     }
 }

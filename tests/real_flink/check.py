@@ -168,6 +168,8 @@ def check(cluster):
     time.sleep(max(0.0, COOL_DOWN - (time.monotonic() - started)))
     cluster.set_rate(BUSY)
     say(f"the source has {BUSY} records a second now, one subtask handles at most {1000 // WORK_MS}")
+    # Until the buffers between source and slow vertex are full the source seems to be the bottleneck.
+    time.sleep(30)
     if waits:
         decision, progress, newest = approve_on_screen(flightdeck, cluster, job)
     else:
