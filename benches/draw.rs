@@ -68,6 +68,7 @@ fn job(n: u32, now: Timestamp) -> JobView {
         problems: None,
         turn: None,
         observed_at: Some(now - Duration::from_secs(2)),
+        resource: None,
         progress: None,
     }
 }

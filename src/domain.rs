@@ -4,6 +4,7 @@
 //! health words, freshness, the [`Snapshot`](snapshot::Snapshot) and commands. It does no I/O, reads no clock and is not async.
 //! Everything here is plain data: `Clone`, serializable, and comparable where a screen or a test needs it.
 
+pub mod capacity;
 pub mod command;
 pub mod decision;
 pub mod evaluation;
@@ -12,7 +13,9 @@ pub mod freshness;
 pub mod health;
 pub mod ids;
 pub mod job;
+pub mod kubernetes;
 pub mod memory;
+pub mod pods;
 pub mod reason;
 pub mod scaling;
 pub mod snapshot;

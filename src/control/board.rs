@@ -15,6 +15,8 @@ use crate::domain::command::{Command, CommandId, CommandStage, CommandView, Issu
 use crate::domain::decision::{Decision, DecisionId};
 use crate::domain::ids::{ClusterKey, JobKey, SourceId};
 use crate::domain::job::{ClusterView, JobView};
+use crate::domain::kubernetes::KubeView;
+use crate::domain::pods::LogView;
 use crate::domain::snapshot::{Notice, Snapshot, SourceView};
 
 /// Commands that a snapshot shows.
@@ -41,6 +43,8 @@ struct Model {
     jobs: BTreeMap<JobKey, Arc<JobView>>,
     decisions: BTreeMap<JobKey, Vec<Arc<Decision>>>,
     commands: VecDeque<Arc<CommandView>>,
+    kubernetes: BTreeMap<SourceId, Arc<KubeView>>,
+    log: Option<Arc<LogView>>,
 }
 
 impl Board {
@@ -71,6 +75,33 @@ impl Board {
     /// The present view of a source.
     pub fn source(&self, id: &SourceId) -> Option<Arc<SourceView>> {
         self.model().sources.get(id).map(|(view, _)| Arc::clone(view))
+    }
+
+    /// Changes what a Kubernetes cluster says; a change that changes nothing is none.
+    pub fn update_kube(&self, id: &SourceId, change: impl FnOnce(&mut KubeView)) {
+        let mut model = self.model();
+        let known = model.kubernetes.get(id).cloned();
+        let mut new = known.as_deref().cloned().unwrap_or_else(|| KubeView::new(id.clone()));
+        change(&mut new);
+        if known.as_deref() != Some(&new) {
+            new.revision += 1;
+            model.kubernetes.insert(id.clone(), Arc::new(new));
+            self.changed.notify_one();
+        }
+    }
+
+    /// What a Kubernetes cluster says at present.
+    pub fn kube(&self, id: &SourceId) -> Option<Arc<KubeView>> {
+        self.model().kubernetes.get(id).cloned()
+    }
+
+    /// Shows a log, or none.
+    pub fn put_log(&self, log: Option<LogView>) {
+        let mut model = self.model();
+        if model.log.as_deref() != log.as_ref() {
+            model.log = log.map(Arc::new);
+            self.changed.notify_one();
+        }
     }
 
     /// Changes or creates a cluster.
@@ -198,10 +229,12 @@ impl Board {
             read_only: model.read_only,
             notices: Arc::clone(&model.notices),
             sources: model.sources.values().map(|(s, _)| Arc::clone(s)).collect(),
+            kubernetes: model.kubernetes.values().cloned().collect(),
             clusters: model.clusters.values().cloned().collect(),
             jobs: model.jobs.values().cloned().collect(),
             decisions,
             commands: model.commands.iter().cloned().collect(),
+            log: model.log.clone(),
             loaded: model.sources.values().all(|(_, answered)| *answered),
         }
     }

@@ -284,6 +284,8 @@ fn new_view(link: &ClusterLink) -> ClusterView {
         slots_total: 0,
         slots_available: 0,
         task_managers: None,
+        pods: None,
+        way: None,
         metric_interval: metric_fetch_interval(&BTreeMap::new()),
         observed_at: None,
     }

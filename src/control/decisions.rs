@@ -16,6 +16,7 @@ pub use identity::{StableHash, identity};
 pub use quiet::{Present, Quiet};
 
 use crate::domain::Timestamp;
+use crate::domain::capacity::CapacityAnswer;
 use crate::domain::decision::{
     ConfigChanges, Decision, DecisionEvent, DecisionId, DecisionState, Outcome, Prediction, Target, VertexChange,
 };
@@ -63,6 +64,8 @@ pub struct Candidate {
     pub prediction: Prediction,
     /// Time of the newest sample.
     pub data_at: Timestamp,
+    /// Whether its TaskManagers fit.
+    pub capacity: Option<Arc<CapacityAnswer>>,
     /// Why it cannot be approved now, if it cannot.
     pub blocked: Option<String>,
 }
@@ -475,8 +478,19 @@ impl Book {
             None => (Vec::new(), 0),
         };
         life.push(DecisionEvent { at, state: DecisionState::Pending, by: LOOP.to_owned() });
-        let Candidate { target, compat, changes, overrides, config, reason, explanation, prediction, data_at, blocked } =
-            candidate;
+        let Candidate {
+            target,
+            compat,
+            changes,
+            overrides,
+            config,
+            reason,
+            explanation,
+            prediction,
+            data_at,
+            capacity,
+            blocked,
+        } = candidate;
         let decision = Decision {
             id,
             revision,
@@ -494,6 +508,7 @@ impl Book {
             state: DecisionState::Pending,
             life,
             outcome: None,
+            capacity,
             blocked,
         };
         self.entries.insert(0, Entry { decision: Arc::new(decision), overrides });
@@ -515,6 +530,7 @@ impl Book {
             decision.prediction = candidate.prediction;
             decision.refreshed_at = at;
             decision.data_at = candidate.data_at;
+            decision.capacity = candidate.capacity;
             decision.blocked = candidate.blocked;
             entry.overrides = candidate.overrides;
         }

@@ -15,7 +15,7 @@ use super::config::ControlConfig;
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::command::{Command, CommandId, Interest};
-use crate::domain::ids::JobKey;
+use crate::domain::ids::{JobKey, SourceId};
 use crate::state::journal::{Journal, Opened};
 use crate::state::store::StateStore;
 
@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub interest: watch::Receiver<Interest>,
     recovered: Mutex<Vec<Opened>>,
     pilots: Mutex<HashMap<JobKey, mpsc::Sender<Command>>>,
+    fleets: Mutex<HashMap<SourceId, mpsc::Sender<Command>>>,
     tasks: Mutex<JoinSet<()>>,
     ids: AtomicU64,
 }
@@ -60,6 +61,7 @@ impl Shared {
             interest,
             recovered: Mutex::new(recovered),
             pilots: Mutex::default(),
+            fleets: Mutex::default(),
             tasks: Mutex::default(),
             ids: AtomicU64::new(1),
         }
@@ -93,6 +95,18 @@ impl Shared {
     /// The way of orders to a job.
     pub fn pilot(&self, job: &JobKey) -> Option<mpsc::Sender<Command>> {
         lock(&self.pilots).get(job).cloned()
+    }
+
+    /// Opens the way of orders to a Kubernetes cluster; an earlier way ends.
+    pub fn register_fleet(&self, source: &SourceId) -> mpsc::Receiver<Command> {
+        let (send, receive) = mpsc::channel(ORDERS);
+        lock(&self.fleets).insert(source.clone(), send);
+        receive
+    }
+
+    /// The way of orders to a Kubernetes cluster.
+    pub fn fleet(&self, source: &SourceId) -> Option<mpsc::Sender<Command>> {
+        lock(&self.fleets).get(source).cloned()
     }
 
     /// Takes the effects that an earlier process left open and that `belongs` claims.

@@ -175,13 +175,21 @@ fn route(shared: &Shared, command: Command) {
     board.put_command(command.clone(), CommandStage::Requested);
     let refuse = |why: String| board.stage(issuer, id, CommandStage::Refused { why }, None);
     let job = match &command.intent {
-        Intent::Approve { decision } | Intent::Reject { decision, .. } | Intent::Snooze { decision, .. } => {
-            match board.job_of(*decision) {
-                Some(job) => job,
-                None => return refuse(format!("there is no decision {decision}")),
-            }
+        Intent::Approve { decision }
+        | Intent::Reject { decision, .. }
+        | Intent::Snooze { decision, .. }
+        | Intent::Preview { decision } => match board.job_of(*decision) {
+            Some(job) => job,
+            None => return refuse(format!("there is no decision {decision}")),
+        },
+        Intent::Refresh { job } | Intent::TakeOver { job } | Intent::HandBack { job } => job.clone(),
+        Intent::AskRights { source } | Intent::SwitchContext { source, .. } => {
+            return match shared.fleet(source).map(|fleet| fleet.try_send(command.clone())) {
+                Some(Ok(())) => {}
+                Some(Err(_)) => refuse("too many commands wait for this cluster; try again".into()),
+                None => refuse(format!("{source} is no Kubernetes cluster")),
+            };
         }
-        Intent::Refresh { job } => job.clone(),
     };
     let Some(pilot) = shared.pilot(&job) else {
         return refuse(format!("the job {job} is gone"));

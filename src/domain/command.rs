@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::decision::{DecisionId, Target};
-use super::ids::{JobKey, VertexId};
+use super::ids::{JobKey, SourceId, VertexId};
+use super::pods::LogQuery;
 
 /// Identity of a command within one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,6 +53,35 @@ pub enum Intent {
     Refresh {
         /// Which job.
         job: JobKey,
+    },
+    /// Find out by a server-side dry run what applying a decision would do; nothing is written.
+    Preview {
+        /// Which.
+        decision: DecisionId,
+    },
+    /// Switch a job from the operator's autoscaler to manual, keeping what runs now.
+    TakeOver {
+        /// Which job.
+        job: JobKey,
+    },
+    /// Give a job back to the operator's autoscaler, keeping what runs now.
+    HandBack {
+        /// Which job.
+        job: JobKey,
+    },
+    /// Ask a Kubernetes cluster again what is allowed.
+    AskRights {
+        /// Which cluster.
+        source: SourceId,
+    },
+    /// Look at another context or other namespaces from now on.
+    SwitchContext {
+        /// The Kubernetes cluster that is looked at now.
+        source: SourceId,
+        /// The context; the present one if absent.
+        context: Option<String>,
+        /// The namespaces; empty for all.
+        namespaces: Vec<String>,
     },
 }
 
@@ -155,4 +185,19 @@ pub struct Interest {
     pub problems: bool,
     /// Checkpoints of the job are on screen.
     pub checkpoints: bool,
+    /// Events of the job's resource and pods are on screen.
+    #[serde(default)]
+    pub events: bool,
+    /// Events of everything are on screen.
+    #[serde(default)]
+    pub all_events: bool,
+    /// The job's documents (spec and status) are on screen.
+    #[serde(default)]
+    pub documents: bool,
+    /// The room of the cluster is on screen.
+    #[serde(default)]
+    pub capacity: bool,
+    /// The log that is on screen.
+    #[serde(default)]
+    pub log: Option<LogQuery>,
 }

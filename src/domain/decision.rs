@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Timestamp;
+use super::capacity::CapacityAnswer;
 use super::explanation::Explanation;
 use super::ids::{JobKey, RunId, VertexId};
 use super::reason::Reason;
@@ -309,6 +310,8 @@ pub struct Decision {
     pub life: Vec<DecisionEvent>,
     /// What came of it.
     pub outcome: Option<Outcome>,
+    /// Whether its TaskManagers fit, where that could be found out.
+    pub capacity: Option<Arc<CapacityAnswer>>,
     /// Why it cannot be approved now, if it cannot.
     pub blocked: Option<String>,
 }

@@ -11,7 +11,9 @@ use super::explanation::Explanation;
 use super::freshness::Observed;
 use super::health::Health;
 use super::ids::{ClusterKey, JobId, JobKey, RunId, SourceId, VertexId};
+use super::kubernetes::ResourceView;
 use super::memory::{MemoryConfiguration, PoolUsage};
+use super::pods::PodsView;
 use super::reason::Reason;
 use super::topology::Topology;
 use super::units::nonfinite;
@@ -471,6 +473,8 @@ pub struct JobView {
     pub turn: Option<Arc<TurnView>>,
     /// When the job was last observed at all.
     pub observed_at: Option<Timestamp>,
+    /// What Kubernetes says of it, if an operator manages it.
+    pub resource: Option<Arc<ResourceView>>,
     /// What is under way, in one sentence ("rescaling: waiting for a checkpoint, 12 s").
     pub progress: Option<String>,
 }
@@ -541,6 +545,10 @@ pub struct ClusterView {
     pub slots_available: u32,
     /// TaskManagers, sorted by id.
     pub task_managers: Option<Observed<Arc<Vec<TaskManagerView>>>>,
+    /// Its pods, if it runs on Kubernetes.
+    pub pods: Option<Observed<Arc<PodsView>>>,
+    /// The way to its JobManager and why this one, if it was chosen.
+    pub way: Option<String>,
     /// How long the metrics it serves may be old (`metrics.fetcher.update-interval`).
     pub metric_interval: Duration,
     /// When it last answered.

@@ -9,6 +9,8 @@ use super::command::CommandView;
 use super::decision::{Decision, DecisionId};
 use super::ids::{ClusterKey, JobKey, SourceId};
 use super::job::{ClusterView, JobView};
+use super::kubernetes::{KubeAction, KubeView};
+use super::pods::LogView;
 
 /// What a source of data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,6 +84,8 @@ pub struct Snapshot {
     pub notices: Arc<Vec<Notice>>,
     /// Where data come from.
     pub sources: Vec<Arc<SourceView>>,
+    /// What Kubernetes clusters say besides jobs and Flink clusters.
+    pub kubernetes: Vec<Arc<KubeView>>,
     /// Flink clusters.
     pub clusters: Vec<Arc<ClusterView>>,
     /// Jobs, in no promised order.
@@ -90,6 +94,8 @@ pub struct Snapshot {
     pub decisions: Vec<Arc<Decision>>,
     /// Commands, newest first, bounded.
     pub commands: Vec<Arc<CommandView>>,
+    /// The log somebody reads.
+    pub log: Option<Arc<LogView>>,
     /// The first answer of every source has arrived or failed.
     pub loaded: bool,
 }
@@ -103,10 +109,12 @@ impl Snapshot {
             read_only: false,
             notices: Arc::default(),
             sources: Vec::new(),
+            kubernetes: Vec::new(),
             clusters: Vec::new(),
             jobs: Vec::new(),
             decisions: Vec::new(),
             commands: Vec::new(),
+            log: None,
             loaded: false,
         }
     }
@@ -122,6 +130,14 @@ impl Snapshot {
     /// The source with this id.
     pub fn source(&self, id: &SourceId) -> Option<&Arc<SourceView>> {
         self.sources.iter().find(|s| s.id == *id)
+    }
+    /// What this Kubernetes cluster says.
+    pub fn kube(&self, source: &SourceId) -> Option<&Arc<KubeView>> {
+        self.kubernetes.iter().find(|k| k.source == *source)
+    }
+    /// The right that is known to be missing for an action on this job, in one sentence.
+    pub fn missing_right(&self, job: &JobView, action: KubeAction) -> Option<String> {
+        self.kube(&job.source)?.missing_right(action, job.namespace.as_deref())
     }
     /// The decision with this id.
     pub fn decision(&self, id: DecisionId) -> Option<&Arc<Decision>> {

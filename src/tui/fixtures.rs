@@ -333,6 +333,7 @@ fn job(name: &str, word: HealthWord, why: &str) -> JobView {
             next_at: now() + Duration::from_secs(1),
         })),
         observed_at: Some(ago(1)),
+        resource: None,
         progress: None,
     }
     .with_graph([4, 4, 1, 4, 2], [0.31, 0.44, 0.02, 0.62, 0.12], 12_012.0)
@@ -430,6 +431,7 @@ fn decision(id: u32, name: &str, changes: Vec<VertexChange>, state: DecisionStat
         ],
         state,
         outcome: None,
+        capacity: None,
         blocked: None,
     }
 }
@@ -488,6 +490,8 @@ fn cluster() -> ClusterView {
         slots_total: 16,
         slots_available: 3,
         task_managers: Some(Observed::new(Arc::new((1..5).map(tm).collect()), ago(6))),
+        pods: None,
+        way: None,
         metric_interval: Duration::from_secs(10),
         observed_at: Some(ago(1)),
     }
@@ -633,6 +637,7 @@ pub(crate) fn fleet() -> Snapshot {
                 insecure: false,
             }),
         ],
+        kubernetes: vec![Arc::new(crate::domain::kubernetes::KubeView::new(SourceId::new("prod-eu")))],
         clusters: vec![Arc::new(cluster())],
         jobs: [orders, fraud, ledger, lost, sessions, rescaling, filling, session, finished, clicks, catching]
             .into_iter()
@@ -649,6 +654,7 @@ pub(crate) fn fleet() -> Snapshot {
         .map(Arc::new)
         .collect(),
         commands: Vec::new(),
+        log: None,
         loaded: true,
     }
 }

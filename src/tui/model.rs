@@ -490,6 +490,7 @@ impl Model {
             problems: on_job || matches!(screen, Screen::Problems(_)),
             checkpoints: on_job || matches!(screen, Screen::Checkpoints(_)),
             job,
+            ..Interest::default()
         }
     }
 }

@@ -64,6 +64,7 @@ fn candidate_in(run: u64, changes: &[(u128, i32, i32)]) -> Candidate {
             slots: 4,
         },
         data_at: at(0),
+        capacity: None,
         blocked: None,
     }
 }

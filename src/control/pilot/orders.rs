@@ -38,6 +38,11 @@ impl Pilot {
                 let done = self.book.snooze(decision, time, health, by(command.issuer), now);
                 self.done(&command, done.map_err(|refusal| refusal.to_string()));
             }
+            Intent::Preview { .. }
+            | Intent::TakeOver { .. }
+            | Intent::HandBack { .. }
+            | Intent::AskRights { .. }
+            | Intent::SwitchContext { .. } => self.done(&command, Err("not possible for this job".into())),
             Intent::Refresh { .. } => {
                 self.link.hurry();
                 let soon = Instant::now();

@@ -259,6 +259,7 @@ impl Pilot {
             explanation,
             prediction: proposal.prediction,
             data_at: evaluated.data_at,
+            capacity: None,
             blocked,
         })
     }

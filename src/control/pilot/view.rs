@@ -48,6 +48,7 @@ impl Pilot {
             problems: None,
             turn: None,
             observed_at: None,
+            resource: None,
             progress: None,
         });
     }

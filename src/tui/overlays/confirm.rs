@@ -155,7 +155,13 @@ impl Confirm {
                 let time = time.map_or_else(|| "the configured time".to_owned(), format::age);
                 lines.push(field("for", time, Slot::Base));
             }
-            Intent::Approve { .. } | Intent::Refresh { .. } => {}
+            Intent::Approve { .. }
+            | Intent::Refresh { .. }
+            | Intent::Preview { .. }
+            | Intent::TakeOver { .. }
+            | Intent::HandBack { .. }
+            | Intent::AskRights { .. }
+            | Intent::SwitchContext { .. } => {}
         }
         if self.danger > Danger::Effect {
             lines.extend(self.changes(ctx, changes).into_iter().map(|(name, text, slot)| field(name, text, slot)));

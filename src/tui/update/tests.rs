@@ -480,7 +480,12 @@ fn danger_of(effect: &Effect) -> Danger {
             Intent::Approve { .. } => Action::Approve.danger(),
             Intent::Reject { .. } => Action::Reject.danger(),
             Intent::Snooze { .. } => Action::Snooze.danger(),
-            Intent::Refresh { .. } => Danger::Local,
+            Intent::Refresh { .. }
+            | Intent::Preview { .. }
+            | Intent::AskRights { .. }
+            | Intent::SwitchContext { .. } => Danger::Local,
+            Intent::HandBack { .. } => Danger::Effect,
+            Intent::TakeOver { .. } => Danger::Restarts,
         },
         Effect::Interest(_)
         | Effect::Copy(_)
