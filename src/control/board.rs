@@ -139,14 +139,17 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Changes a job that is up; one that is gone stays gone.
+    /// Changes a job that is up; one that is gone stays gone. A change that changes nothing is none.
     pub fn update_job(&self, key: &JobKey, change: impl FnOnce(&mut JobView)) {
         let mut model = self.model();
         let Some(view) = model.jobs.get_mut(key) else { return };
-        let view = Arc::make_mut(view);
-        change(view);
-        view.revision += 1;
-        self.changed.notify_one();
+        let mut new = (**view).clone();
+        change(&mut new);
+        if new != **view {
+            new.revision += 1;
+            *view = Arc::new(new);
+            self.changed.notify_one();
+        }
     }
 
     /// The present view of a job.

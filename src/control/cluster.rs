@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::adapters::flink::{self as adapter, Globals};
+use super::adapters::flink::{self as adapter, TaskManagerMetrics};
 use super::shared::{Shared, pause_before};
 use crate::domain::Timestamp;
 use crate::domain::freshness::Observed;
@@ -23,8 +23,9 @@ use crate::flink::{ClusterConfig, FlinkClient, FlinkError, JobSummary, Overview,
 
 /// Longest pause between attempts to reach a JobManager.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Metrics of the whole cluster are shared by turns within this share of the loop's period.
-const SHARED_FOR: f64 = 0.5;
+/// A turn that comes this much early still asks for the metrics of its own period, so that a job alone on its cluster never takes
+/// the same answer twice.
+const EARLY: Duration = Duration::from_millis(100);
 
 /// A connection that is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,11 @@ impl ClusterState {
         self.config.as_ref().map(|c| c.flink_version.as_str())
     }
 
+    /// All slots, and the free ones.
+    pub fn slots(&self) -> Option<(u32, u32)> {
+        self.overview.as_ref().map(|o| (o.slots_total, o.slots_available))
+    }
+
     pub fn free_slots(&self) -> Option<u32> {
         self.overview.as_ref().map(|o| o.slots_available)
     }
@@ -82,7 +88,7 @@ pub(super) struct ClusterLink {
     state: watch::Sender<Arc<ClusterState>>,
     /// The JobManager is up, as far as somebody else says so.
     ready: watch::Sender<bool>,
-    globals: tokio::sync::Mutex<(adapter::GlobalsCollector, Option<Observed<Globals>>)>,
+    task_managers: tokio::sync::Mutex<(adapter::TaskManagerCollector, Option<Observed<Arc<TaskManagerMetrics>>>)>,
     applying: AtomicUsize,
     hurry: Notify,
 }
@@ -108,7 +114,7 @@ impl ClusterLink {
             is_source,
             state,
             ready: watch::Sender::new(true),
-            globals: tokio::sync::Mutex::default(),
+            task_managers: tokio::sync::Mutex::default(),
             applying: AtomicUsize::new(0),
             hurry: Notify::new(),
         }
@@ -143,18 +149,22 @@ impl ClusterLink {
         CloseWatch(Arc::clone(self))
     }
 
-    /// Metrics of the whole cluster, shared by the turns of its jobs.
-    pub async fn globals(&self, now: Timestamp, turn: Duration) -> Result<Globals, FlinkError> {
-        let mut guard = self.globals.lock().await;
+    /// Metrics of the TaskManagers, asked once for all turns within the time `shared`.
+    pub async fn task_manager_metrics(
+        &self,
+        now: Timestamp,
+        shared: Duration,
+    ) -> Result<Arc<TaskManagerMetrics>, FlinkError> {
+        let mut guard = self.task_managers.lock().await;
         let (collector, kept) = &mut *guard;
         if let Some(kept) = kept
-            && kept.age(now) < turn.mul_f64(SHARED_FOR)
+            && kept.age(now) + EARLY < shared
             && now >= kept.at
         {
-            return Ok(kept.value.clone());
+            return Ok(Arc::clone(&kept.value));
         }
-        let fresh = collector.collect(&self.client).await?;
-        *kept = Some(Observed::new(fresh.clone(), now));
+        let fresh = Arc::new(collector.collect(&self.client).await?);
+        *kept = Some(Observed::new(Arc::clone(&fresh), now));
         Ok(fresh)
     }
 }

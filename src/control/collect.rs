@@ -1,7 +1,8 @@
 //! Collecting the sample of one turn: which requests are needed, and what their answers become.
 //!
-//! In steady state a turn of a job with V running vertices makes V + 1 requests of its own. Metric names are listed only on a new
-//! run, a change of parallelism, an empty answer, and once more a minute after the start of the run.
+//! In steady state a turn of a job with V running vertices makes V + 1 requests of its own; three more a period are shared by the
+//! jobs of a cluster: its two lists and the TaskManagers' metrics. Metric names are listed only on a new run, a change of
+//! parallelism, an empty answer, and once more a minute after the start of the run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +55,8 @@ pub(super) struct Collecting {
 }
 
 impl Collecting {
-    /// Collects the sample of `now`. `window` holds the samples so far.
+    /// Collects the sample of `now`. `window` holds the samples so far; metrics of the TaskManagers that are younger than
+    /// `shared` are taken as they are; names are listed again once the run is `names_again` old.
     pub async fn collect(
         &mut self,
         link: &ClusterLink,
@@ -62,7 +64,7 @@ impl Collecting {
         options: &Options,
         now: Timestamp,
         window: &MetricWindow,
-        (turn, names_again): (Duration, Duration),
+        (shared, names_again): (Duration, Duration),
     ) -> Result<Collected, CollectFailure> {
         let client = &link.client;
         let details = client.job(job).await?;
@@ -86,13 +88,15 @@ impl Collecting {
             self.collector.queries().map(|(v, n)| (v, n.into_iter().map(str::to_owned).collect())).collect();
         let aggregates = [Aggregate::Min, Aggregate::Max, Aggregate::Avg, Aggregate::Sum];
         let values = join_all(queries.iter().map(|(v, n)| client.subtask_metrics(job, *v, n, &aggregates)));
-        let (values, globals) = tokio::join!(values, link.globals(now, turn));
-        let globals = globals?;
+        let (values, task_managers) = tokio::join!(values, link.task_manager_metrics(now, shared));
+        // The overview counts the same slots as the JobManager's metrics do, and it is asked for anyway.
+        let slots = link.state().slots();
+        let count = |slots: u32| i32::try_from(slots).unwrap_or(i32::MAX);
         let mut raw = RawMetrics {
             vertices: BTreeMap::new(),
-            task_managers: globals.task_managers,
-            slots_total: globals.slots_total,
-            slots_available: globals.slots_available,
+            task_managers: BTreeMap::clone(&*task_managers?),
+            slots_total: slots.map(|(total, _)| count(total)),
+            slots_available: slots.map(|(_, free)| count(free)),
         };
         let mut incomplete = adapter::incomplete(&details);
         let mut gauges = Vec::new();

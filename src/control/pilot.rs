@@ -32,6 +32,7 @@ use crate::domain::ids::{JobId, JobKey, RunId, VertexId};
 use crate::domain::job::{
     CheckpointsView, JobKind, JobState, Mode, Ownership, ProblemsView, Realization, TaskCounts, VertexView,
 };
+use crate::domain::reason::Reason;
 use crate::domain::scaling::ScalingState;
 use crate::domain::topology::Topology;
 use crate::domain::window::{MetricWindow, WindowStatus};
@@ -122,6 +123,8 @@ pub(super) struct Pilot {
     book: Book,
     chase: Option<Chase>,
     progress: Option<String>,
+    /// Why the last turn did not collect, if it did not.
+    told: Option<Reason>,
     schedule: Schedule,
     loaded: bool,
     recovered: bool,
@@ -211,6 +214,7 @@ impl Pilot {
             book: Book::new(rules),
             chase: None,
             progress: None,
+            told: None,
             schedule: Schedule { turn: now + offset, details: now, checkpoints: now, problems: now, subtasks: now },
             loaded: false,
             recovered: false,
@@ -293,6 +297,12 @@ impl Pilot {
         self.mode != Mode::Off && matches!(self.ownership, Ownership::Pilot { .. })
     }
 
+    /// A turn has something to do. One that would only say again why no loop runs for this job has not.
+    fn wants_turn(&self) -> bool {
+        let works = self.piloted() || self.selected() || self.book.current().is_some() || !self.recovered;
+        !self.state.is_terminal() && (works || self.standing() != self.told)
+    }
+
     fn selected(&self) -> bool {
         self.interest.visible && self.interest.job.as_ref() == Some(&self.subject.key)
     }
@@ -300,7 +310,7 @@ impl Pilot {
     fn next_wake(&self) -> Instant {
         let mut wake = Instant::now() + FAR;
         for (due, wanted) in [
-            (self.schedule.turn, !self.state.is_terminal()),
+            (self.schedule.turn, self.wants_turn()),
             (self.schedule.details, self.wants_details()),
             (self.schedule.checkpoints, self.wants_checkpoints()),
             (self.schedule.problems, self.wants_problems()),
@@ -316,7 +326,7 @@ impl Pilot {
     /// Does what is due.
     async fn due(&mut self) {
         let now = Instant::now();
-        if now >= self.schedule.turn && !self.state.is_terminal() {
+        if now >= self.schedule.turn && self.wants_turn() {
             self.schedule.turn = next(self.schedule.turn, self.shared.config.periods.turn, now);
             self.turn().await;
         }

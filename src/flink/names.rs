@@ -44,10 +44,6 @@ pub const MANAGED_USED: &str = "Status.Flink.Memory.Managed.Used";
 pub const METASPACE_USED: &str = "Status.JVM.Memory.Metaspace.Used";
 /// Time in all garbage collectors, milliseconds a second (1.19 and later).
 pub const GC_TIME: &str = "Status.JVM.GarbageCollector.All.TimeMsPerSecond";
-/// Slots of a cluster, at the JobManager.
-pub const SLOTS_TOTAL: &str = "taskSlotsTotal";
-/// Free slots of a cluster, at the JobManager.
-pub const SLOTS_AVAILABLE: &str = "taskSlotsAvailable";
 
 /// An operator name as it appears in metric names: each of space, `.`, `:` and `,` becomes `_`.
 pub fn mangle(operator: &str) -> String {

@@ -19,8 +19,6 @@ pub const GC_TIME: &str = "Status.JVM.GarbageCollector.All.TimeMsPerSecond";
 pub const TASK_MANAGER: [&str; 4] = [HEAP_MAX, HEAP_USED, MANAGED_USED, METASPACE_USED];
 /// The same with garbage collection.
 pub const TASK_MANAGER_WITH_GC: [&str; 5] = [HEAP_MAX, HEAP_USED, MANAGED_USED, METASPACE_USED, GC_TIME];
-/// The JobManager metrics wanted: total and free slots.
-pub const JOB_MANAGER: [&str; 2] = ["taskSlotsTotal", "taskSlotsAvailable"];
 
 /// The Flink metrics of a vertex that the autoscaler knows (§2.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 
-use crate::autoscaler::collect::names as autoscaler_names;
 use crate::autoscaler::collect::{self, Aggregates, Collector, IoMetrics, ObservedVertex};
 use crate::control::rates::{Reading, VertexTotals};
 use crate::domain::Timestamp;
@@ -15,41 +14,30 @@ use crate::flink::{Aggregate, Aggregated, FlinkClient, FlinkError, JobDetails, T
 /// TaskManagers whose details are asked in one round.
 const TASK_MANAGERS: usize = 64;
 
-/// Metrics of the whole cluster that every turn needs.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(in crate::control) struct Globals {
-    pub task_managers: BTreeMap<String, Aggregates>,
-    pub slots_total: Option<i32>,
-    pub slots_available: Option<i32>,
-}
+/// Metrics of all TaskManagers of a cluster, by name.
+pub(in crate::control) type TaskManagerMetrics = BTreeMap<String, Aggregates>;
 
 /// Remembers which TaskManager metrics the cluster has.
 #[derive(Debug, Default)]
-pub(in crate::control) struct GlobalsCollector {
+pub(in crate::control) struct TaskManagerCollector {
     names: Collector,
 }
 
-impl GlobalsCollector {
-    /// Asks for them: two requests, three the first time with an older Flink.
-    pub async fn collect(&mut self, client: &FlinkClient) -> Result<Globals, FlinkError> {
-        let slots = client.jobmanager_metrics(&autoscaler_names::JOB_MANAGER).await?;
-        let mut task_managers = BTreeMap::new();
+impl TaskManagerCollector {
+    /// Asks for them: one request, two the first time with an older Flink.
+    pub async fn collect(&mut self, client: &FlinkClient) -> Result<TaskManagerMetrics, FlinkError> {
+        let mut metrics = BTreeMap::new();
         for _ in 0..2 {
             let wanted = self.names.task_manager_names();
             let answer = client
                 .task_managers_metrics(wanted, &[Aggregate::Min, Aggregate::Max, Aggregate::Avg, Aggregate::Sum])
                 .await?;
-            task_managers = answer.into_iter().map(|(name, value)| (name, aggregates(value))).collect();
-            if self.names.learn_task_managers(&task_managers) == Ok(true) {
+            metrics = answer.into_iter().map(|(name, value)| (name, aggregates(value))).collect();
+            if self.names.learn_task_managers(&metrics) == Ok(true) {
                 break;
             }
         }
-        let count = |name: &str| slots.get(name).and_then(|v| v.as_str().trim().parse().ok());
-        Ok(Globals {
-            task_managers,
-            slots_total: count(names::SLOTS_TOTAL),
-            slots_available: count(names::SLOTS_AVAILABLE),
-        })
+        Ok(metrics)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One turn of the loop: collect → window → pass → guards → decision, with exactly one reason.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -44,7 +45,8 @@ impl Pilot {
         }
         let now = self.now();
         let mut explanation = None;
-        let reason = match self.standing() {
+        self.told = self.standing();
+        let reason = match self.told.clone() {
             // An observer's numbers are worth showing while somebody looks; they decide nothing.
             Some(reason) if reason.code == ReasonCode::Observing && self.selected() => {
                 let _ = self.evaluate(Purpose::Turn).await;
@@ -100,9 +102,13 @@ impl Pilot {
             // leave a window that is a multiple of the period one sample short (§3.1), and so full only every other turn.
             self.schedule.turn = Instant::now() + periods.turn;
         }
+        let shared = match purpose {
+            Purpose::Turn => periods.turn,
+            Purpose::Look => Duration::ZERO,
+        };
         let collected = self
             .collecting
-            .collect(&self.link, job, &self.options, now, &self.window, (periods.turn, periods.names_again))
+            .collect(&self.link, job, &self.options, now, &self.window, (shared, periods.names_again))
             .await
             .map_err(|failure| failed(&failure))?;
         let Collected { details, run, topology, sample, incomplete, gauges } = collected;

@@ -63,7 +63,7 @@ pub struct Model {
     pub no_metrics: bool,
     pub incomplete: bool,
     pub failures: Vec<i64>,
-    /// Every request: method and path without query.
+    /// Every request: method and path without query; the list of the names of a vertex's metrics ends with `/names`.
     pub log: Vec<String>,
     pub puts: Vec<Value>,
     pub faults: VecDeque<(String, usize, Fault)>,
@@ -315,9 +315,6 @@ impl Model {
                 };
                 (200, json!({"jobs": jobs}))
             }
-            ("GET", "/jobmanager/metrics") => {
-                (200, json!([{"id": "taskSlotsTotal", "value": "16"}, {"id": "taskSlotsAvailable", "value": "8"}]))
-            }
             ("GET", "/taskmanagers/metrics") => {
                 let all: Vec<Value> = names
                     .unwrap_or_default()
@@ -377,7 +374,8 @@ impl Transport for Fake {
                 if request.path.contains("/checkpoints") { self.model().checkpoints_take } else { Duration::ZERO };
             tokio::time::sleep(Duration::from_millis(2) + slow).await;
             let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
-            let line = format!("{} {path}", request.method);
+            let names = if path.ends_with("/subtasks/metrics") && query.is_empty() { "/names" } else { "" };
+            let line = format!("{} {path}{names}", request.method);
             let mut model = self.model();
             model.log.push(line.clone());
             let fault = model.faults.iter_mut().find(|(part, times, _)| line.contains(part.as_str()) && *times > 0);

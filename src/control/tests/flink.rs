@@ -2,10 +2,14 @@
 
 use super::fake::{Fault, JOB, SLOW};
 use super::*;
+use crate::clock::Clock as _;
+use crate::control::cluster::ClusterLink;
 use crate::domain::command::Interest;
 use crate::domain::health::HealthWord;
+use crate::domain::ids::ClusterKey;
 use crate::domain::job::{Mode, Ownership, Realization};
 use crate::domain::snapshot::SourceState;
+use crate::flink::{ClientOptions, FlinkClient};
 use crate::state::journal::{Closing, Opened, Record};
 use crate::state::store::StateStore;
 
@@ -41,14 +45,50 @@ async fn in_steady_state_a_turn_costs_one_request_per_vertex_and_one_more() {
     let before = bench.fake.model().log.len();
     bench.fake.model().log.clear();
     bench.wait(50).await;
-    // Ten turns of three vertices; two cluster-wide metrics a turn, and the lists every 5 s while hidden.
+    // Ten turns of three vertices; three requests for the cluster, of which the lists come every 5 s while hidden.
     let model = bench.fake.model();
     let of = |part: &str| model.log.iter().filter(|l| l.contains(part)).count();
     assert_eq!(of("subtasks/metrics"), 30, "of {before} before: {:?}", model.log);
     assert_eq!(model.log.iter().filter(|l| l.ends_with(&format!("/jobs/{JOB}"))).count(), 10);
-    assert_eq!((of("/jobmanager/metrics"), of("/taskmanagers/metrics")), (10, 10));
-    assert_eq!(of("/jobs/overview"), 10);
-    assert_eq!(model.log.len(), 30 + 10 + 20 + 20);
+    assert_eq!((of("/taskmanagers/metrics"), of("GET /overview"), of("/jobs/overview")), (10, 10, 10));
+    assert_eq!(model.log.len(), 10 * (3 + 1 + 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn metric_names_are_listed_for_a_new_run_and_once_more_a_minute_later() {
+    let bench = Bench::start(Fake::new(100.0), config());
+    let listed = || bench.fake.requests("/names");
+    bench.wait(100).await;
+    assert_eq!(listed(), 3, "once for each vertex of a run that is old already");
+    bench.fake.crash();
+    bench.wait(30).await;
+    assert_eq!(listed(), 6, "a new run");
+    bench.wait(60).await;
+    assert_eq!(listed(), 9, "what its metrics are named is known late");
+    bench.wait(300).await;
+    assert_eq!(listed(), 9);
+    bench.fake.model().downtime = Duration::from_millis(500);
+    bench.fake.rescale(3);
+    bench.wait(100).await;
+    assert_eq!(listed(), 15, "another parallelism, and a minute later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_of_a_cluster_share_the_metrics_of_its_taskmanagers() {
+    let fake = Fake::new(100.0);
+    let client = FlinkClient::new(Arc::new(fake.clone()), ClientOptions::default());
+    let key = ClusterKey::new("c");
+    let link = ClusterLink::new(key, SourceId::new("s"), "c".into(), None, None, client, true);
+    let clock = TokioClock::starting_at(Fake::start());
+    let (period, jobs) = (Duration::from_secs(10), 20);
+    for _ in 0..10 * jobs {
+        link.task_manager_metrics(clock.now(), period).await.unwrap();
+        tokio::time::sleep(period / jobs).await;
+    }
+    assert_eq!(fake.requests("/taskmanagers/metrics"), 10, "one a period for twenty jobs in ten periods");
+    link.task_manager_metrics(clock.now(), period).await.unwrap();
+    link.task_manager_metrics(clock.now(), Duration::ZERO).await.unwrap();
+    assert_eq!(fake.requests("/taskmanagers/metrics"), 12, "a look before an approval takes nothing that is old");
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,6 +98,17 @@ async fn what_nobody_looks_at_is_not_asked_for() {
     let bench = Bench::start(Fake::new(100.0), off);
     bench.wait(60).await;
     assert_eq!(bench.code(), ReasonCode::ModeOff);
+    let (turn, revision) = (bench.job().turn.clone().unwrap(), bench.snapshot().revision);
+    bench.wait(60).await;
+    assert!(Arc::ptr_eq(&turn, bench.job().turn.as_ref().unwrap()), "nothing is new to say of it");
+    let published = bench.snapshot().revision - revision;
+    assert!(published <= 2 * 12, "{published} snapshots for twelve lists");
+    bench.wait(2).await;
+    let (job, revision) = (bench.job(), bench.snapshot().revision);
+    bench.handle.interest.send(Interest { problems: true, ..Interest::default() }).unwrap();
+    bench.wait(1).await;
+    assert!(Arc::ptr_eq(&job, &bench.job()), "what somebody looks at elsewhere changes nothing here");
+    assert_eq!(bench.snapshot().revision, revision);
     let asked = bench.fake.model().log.clone();
     let lists = |l: &&String| !l.contains("overview") && !l.contains("config");
     assert_eq!(asked.iter().filter(lists).collect::<Vec<_>>(), Vec::<&String>::new());
