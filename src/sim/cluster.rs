@@ -26,6 +26,16 @@ pub enum JobManager {
         /// Since when, epoch milliseconds.
         since: i64,
     },
+    /// It was told to stop; connections are refused.
+    Stopping {
+        /// When its process is gone, epoch milliseconds.
+        until: i64,
+    },
+    /// It is gone for good, and its TaskManagers go.
+    Gone {
+        /// When they are gone, epoch milliseconds.
+        until: i64,
+    },
 }
 
 /// One TaskManager.
@@ -239,10 +249,15 @@ impl Cluster {
 
     pub(super) fn step(&mut self, around: &mut Surroundings<'_>) {
         let now = around.now;
-        if let JobManager::Starting { until } = self.jobmanager {
-            if now < until {
-                return;
+        match self.jobmanager {
+            JobManager::Up { .. } => {}
+            JobManager::Starting { until } if now < until => return,
+            JobManager::Starting { .. } => {}
+            JobManager::Stopping { .. } | JobManager::Gone { .. } => {
+                return self.step_shutdown(now, around.faults.pods_stuck(&self.spec.name));
             }
+        }
+        if matches!(self.jobmanager, JobManager::Starting { .. }) {
             self.jobmanager = JobManager::Up { since: now };
             self.jobmanager_jvm = Jvm::new(448 << 20);
             for job in self.jobs.iter_mut().filter(|_| self.was_up) {
@@ -448,8 +463,36 @@ impl Cluster {
 
     /// The JobManager goes and comes back.
     pub(super) fn restart_jobmanager(&mut self, now: i64) {
+        if matches!(self.jobmanager, JobManager::Stopping { .. } | JobManager::Gone { .. }) {
+            return;
+        }
         self.jobmanager = JobManager::Starting { until: now + self.spec.timings.jobmanager_start };
         self.operations.clear();
+    }
+
+    /// Stops the JobManager for good, then the TaskManagers.
+    pub(super) fn shut_down(&mut self, now: i64) {
+        if !matches!(self.jobmanager, JobManager::Stopping { .. } | JobManager::Gone { .. }) {
+            self.jobmanager = JobManager::Stopping { until: now + self.spec.timings.shutdown };
+            self.operations.clear();
+        }
+    }
+
+    fn step_shutdown(&mut self, now: i64, stuck: bool) {
+        match self.jobmanager {
+            JobManager::Stopping { until } if now >= until => {
+                self.starting.clear();
+                self.jobs.clear();
+                self.jobmanager = JobManager::Gone { until: now + self.spec.timings.shutdown };
+            }
+            JobManager::Gone { until } if now >= until && !stuck => self.taskmanagers.clear(),
+            _ => {}
+        }
+    }
+
+    /// Nothing is left of it.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.jobmanager, JobManager::Gone { .. }) && self.taskmanagers.is_empty()
     }
 
     /// Sets the parallelism that a job may have.

@@ -91,6 +91,11 @@ pub enum Fault {
         #[serde(default)]
         cluster: Option<String>,
     },
+    /// Pods of a cluster stay Terminating when they are deleted.
+    PodsStuck {
+        /// Name of the cluster.
+        cluster: String,
+    },
     /// Checkpoints fail.
     CheckpointFailures {
         /// Name of the job.
@@ -187,6 +192,16 @@ impl Faults {
     pub fn clear(&mut self) {
         let now = self.now;
         self.all.retain(|a| a.from > now);
+    }
+
+    /// The JobManager of this cluster accepts no connection.
+    pub fn flink_gone(&self, name: &str) -> bool {
+        self.acting().any(|f| matches!(f, Fault::FlinkGone { cluster } if cluster == name))
+    }
+
+    /// Pods of this cluster do not go when they are deleted.
+    pub(super) fn pods_stuck(&self, name: &str) -> bool {
+        self.acting().any(|f| matches!(f, Fault::PodsStuck { cluster } if cluster == name))
     }
 
     pub(super) fn no_capacity(&self, name: &str) -> bool {

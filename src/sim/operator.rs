@@ -1,66 +1,46 @@
 //! The simulated Kubernetes operator: gives the resources of the embedded API server their life, by `operator.md`.
 //!
-//! Owns reconciliation of FlinkDeployments and FlinkSessionJobs against the world, their status and events, and the pods and services that
-//! come with a cluster. It never changes a spec. Not simulated yet: FlinkStateSnapshots, blue/green deployments, rollback, the operator's own
-//! autoscaler, standalone mode.
+//! Owns reconciliation of FlinkDeployments, FlinkSessionJobs and FlinkStateSnapshots against the world, their status and events, and the pods
+//! and services that come with a cluster. It never changes a spec. Not simulated: blue/green deployments, the health check, periodic
+//! snapshots, standalone mode.
 
+mod decide;
+mod delete;
+mod deploy;
 mod events;
 mod install;
+mod nonces;
 mod objects;
+mod observe;
+mod options;
+mod reconcile;
+mod release;
+mod snapshots;
 pub mod spec;
 pub mod status;
+mod stop;
 mod subject;
+pub mod validate;
+mod view;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::de;
 use super::kubernetes::ApiServer;
 use super::kubernetes::kinds::Kind;
-use super::kubernetes::store::Key;
-use super::scenario::{OperatorSpec, Scenario};
+use super::kubernetes::store::{Change, Key};
+use super::scenario::Scenario;
 use super::spec::{ClusterSpec, JobSpec};
+pub use options::{Options, Timing};
+pub use release::Release;
+use snapshots::Snapshot;
 use subject::{Around, Subject};
 
 /// How often the operator looks whether a resource is due, in the time of the clock.
 const TICK: Duration = Duration::from_millis(250);
-
-/// How long the steps of the operator take, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
-    /// Between loops of a resource at rest.
-    pub reconcile: i64,
-    /// Between loops while a JobManager starts.
-    pub progress: i64,
-    /// From an available JobManager to READY.
-    pub rest_delay: i64,
-    /// From a change in the API to its loop, and from a stop to the deployment.
-    pub immediately: i64,
-    /// Between looks at something that the operator waits for.
-    pub poll: i64,
-    /// Deleting a cluster.
-    pub teardown: i64,
-}
-
-impl Timing {
-    /// From the operator's configuration, by its own keys.
-    pub fn of(spec: &OperatorSpec) -> Self {
-        let option = |key: &str, default: i64| {
-            let found = spec.config.get(&format!("kubernetes.operator.{key}"));
-            found.and_then(|text| de::parse_flink_millis(text)).unwrap_or(default)
-        };
-        Self {
-            reconcile: spec.reconcile,
-            progress: option("observer.progress-check.interval", (spec.reconcile / 3).clamp(500, 10_000)),
-            rest_delay: option("observer.rest-ready.delay", (spec.reconcile / 2).clamp(500, 10_000)),
-            immediately: 200,
-            poll: 500,
-            teardown: 2_000,
-        }
-    }
-}
 
 /// What a resource does not say: the programs behind jars, and how clusters behave.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +72,9 @@ pub struct Operator {
     timing: Timing,
     blueprints: Blueprints,
     subjects: BTreeMap<Key, Subject>,
+    snapshots: BTreeMap<Key, Snapshot>,
+    /// Version of the API server's objects up to which everything was seen.
+    seen: Option<u64>,
     events_at: i64,
 }
 
@@ -102,6 +85,8 @@ impl Operator {
             timing: Timing::of(&scenario.operator),
             blueprints: install::blueprints(scenario),
             subjects: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            seen: None,
             events_at: 0,
             server,
         };
@@ -116,7 +101,8 @@ impl Operator {
                     .world()
                     .with(|w| w.cluster(&cluster)?.jobs.iter().rev().find(|j| j.name() == job).map(|j| j.id))
             });
-            operator.subjects.insert(key.clone(), Subject::adopted(key, uid, &object, id, now));
+            let subject = Subject::adopted(key.clone(), uid, &object, id, &operator.timing, now);
+            operator.subjects.insert(key, subject);
         }
         operator.tick();
         operator
@@ -125,38 +111,122 @@ impl Operator {
     /// Runs every loop that is due.
     pub fn tick(&mut self) {
         let now = self.server.world().now();
-        let objects: Vec<(Key, std::sync::Arc<Value>)> = self.server.with_store(|store, _| {
-            [Kind::FlinkDeployment, Kind::FlinkSessionJob]
-                .into_iter()
-                .flat_map(|kind| store.list(kind, "").map(|(k, o)| (k.clone(), o.clone())).collect::<Vec<_>>())
-                .collect()
-        });
-        self.subjects.retain(|key, _| objects.iter().any(|(k, _)| k == key));
-        for (key, object) in objects {
-            let uid = spec::text(&object, "/metadata/uid").unwrap_or_default();
-            let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
-            let fresh = || Subject::new(key.clone(), uid.to_owned(), now);
-            let subject = self.subjects.entry(key.clone()).or_insert_with(fresh);
-            if subject.uid != uid {
-                *subject = fresh();
-            }
-            if subject.seen_generation != generation {
-                subject.due = subject.due.min(now + self.timing.immediately);
-                subject.seen_generation = generation;
-            }
-            if now < subject.due {
-                continue;
-            }
-            let around = Around { server: &self.server, timing: &self.timing, blueprints: &self.blueprints, now };
-            if subject.turn(&around, &object) {
-                objects::sync(&self.server, &key, uid, &object);
-            } else {
-                self.subjects.remove(&key);
-            }
-        }
+        self.learn(now);
+        self.reconcile(now);
+        self.take_snapshots(now);
         if now - self.events_at > 60_000 {
             self.events_at = now;
             events::forget_old(&self.server);
+        }
+    }
+
+    /// Takes note of what changed in the API.
+    fn learn(&mut self, now: i64) {
+        let seen = self.seen;
+        let (changes, version) = self.server.with_store(|store, _| {
+            let changes = seen.and_then(|seen| store.since(seen).ok().map(|all| all.cloned().collect::<Vec<_>>()));
+            (changes, store.version())
+        });
+        self.seen = Some(version);
+        match changes {
+            Some(changes) => changes.iter().for_each(|change| self.changed(change, now)),
+            None => self.relist(now),
+        }
+    }
+
+    fn relist(&mut self, now: i64) {
+        let kinds = [Some(Kind::FlinkDeployment), Some(Kind::FlinkSessionJob), kind("FlinkStateSnapshot")];
+        let all: Vec<(Key, Arc<Value>)> = self.server.with_store(|store, _| {
+            let list = |kind| store.list(kind, "").map(|(k, o)| (k.clone(), o.clone())).collect::<Vec<_>>();
+            kinds.into_iter().flatten().flat_map(list).collect()
+        });
+        self.subjects.retain(|key, _| all.iter().any(|(k, _)| k == key));
+        self.snapshots.retain(|key, _| all.iter().any(|(k, _)| k == key));
+        for (key, object) in all {
+            self.appeared(&key, &object, now);
+        }
+    }
+
+    fn changed(&mut self, change: &Change, now: i64) {
+        if change.removed {
+            self.subjects.remove(&change.key);
+            self.snapshots.remove(&change.key);
+        } else {
+            self.appeared(&change.key, &change.after, now);
+        }
+    }
+
+    /// A resource is there: new, another one of the same name, or changed.
+    fn appeared(&mut self, key: &Key, object: &Value, now: i64) {
+        let uid = spec::text(object, "/metadata/uid").unwrap_or_default();
+        let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
+        match key.kind {
+            Kind::FlinkDeployment | Kind::FlinkSessionJob => {
+                let fresh = || Subject::new(key.clone(), uid.to_owned(), &self.timing, now);
+                let subject = self.subjects.entry(key.clone()).or_insert_with(fresh);
+                if subject.uid != uid {
+                    *subject = fresh();
+                }
+                if subject.seen_generation != generation {
+                    subject.hurry(now + self.timing.immediately);
+                    subject.seen_generation = generation;
+                }
+            }
+            other if Some(other) == kind("FlinkStateSnapshot") => {
+                let fresh = || Snapshot::new(key.clone(), uid.to_owned(), generation, now + self.timing.immediately);
+                let snapshot = self.snapshots.entry(key.clone()).or_insert_with(fresh);
+                if snapshot.uid != uid || snapshot.seen_generation != generation {
+                    *snapshot = fresh();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn reconcile(&mut self, now: i64) {
+        let due: Vec<Key> = self.subjects.iter().filter(|(_, s)| s.due <= now).map(|(key, _)| key.clone()).collect();
+        for key in due {
+            let (Some(object), Some(subject)) = (self.server.get(&key), self.subjects.get_mut(&key)) else {
+                self.subjects.remove(&key);
+                continue;
+            };
+            let around = Around { server: &self.server, timing: &self.timing, blueprints: &self.blueprints, now };
+            let before = subject.status.job_manager;
+            let stays = subject.turn(&around, &object);
+            let other = subject.status.job_manager != before;
+            objects::sync(&self.server, &key, &subject.uid, &object);
+            if !stays {
+                self.subjects.remove(&key);
+            }
+            if !stays || other {
+                self.wake_relatives(&key, &object, now);
+            }
+        }
+    }
+
+    /// Session jobs have a loop when their cluster changes, and the cluster when they go.
+    fn wake_relatives(&mut self, key: &Key, object: &Value, now: i64) {
+        let soon = now + self.timing.immediately;
+        if let Some(session) = spec::text(object, "/spec/deploymentName") {
+            if let Some(cluster) = self.subjects.get_mut(&Key::new(Kind::FlinkDeployment, &key.namespace, session)) {
+                cluster.hurry(soon);
+            }
+            return;
+        }
+        for (other, subject) in &mut self.subjects {
+            if other.kind == Kind::FlinkSessionJob && other.namespace == key.namespace && subject.runs_in(&key.name) {
+                subject.hurry(soon);
+            }
+        }
+    }
+
+    fn take_snapshots(&mut self, now: i64) {
+        let Self { server, timing, blueprints, subjects, snapshots, .. } = self;
+        let around = Around { server, timing, blueprints, now };
+        for (key, snapshot) in snapshots.iter_mut().filter(|(_, s)| s.due <= now) {
+            if let Some(object) = server.get(key) {
+                snapshot.turn(&around, &object, subjects);
+            }
         }
     }
 
@@ -169,6 +239,18 @@ impl Operator {
             self.tick();
         }
     }
+}
+
+/// The kind with this name, if the API server has it.
+fn kind(name: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| kind.info().name == name)
+}
+
+/// An instant with milliseconds.
+fn rfc3339_millis(millis: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(millis)
+        .unwrap_or_default()
+        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::de;
 use super::fault::FaultSpec;
 use super::graph::Graph;
 use super::job::Restore;
+use super::operator::Release;
 use super::spec::{CheckpointSpec, ClusterKind, ClusterSpec, FailureSpec, JobSpec, VertexSpec};
 use super::world::World;
 use crate::domain::Timestamp;
@@ -61,8 +62,8 @@ fn default_namespace() -> String {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct OperatorSpec {
-    /// Its release, such as `1.11`.
-    pub version: String,
+    /// Its release, such as `1.11`: decides what it can do and which kinds of resource exist.
+    pub version: Release,
     /// Period of its reconcile loop.
     #[serde(deserialize_with = "de::millis")]
     pub reconcile: i64,
@@ -72,7 +73,7 @@ pub struct OperatorSpec {
 
 impl Default for OperatorSpec {
     fn default() -> Self {
-        Self { version: "1.12".to_owned(), reconcile: 60_000, config: BTreeMap::new() }
+        Self { version: Release::DEFAULT, reconcile: 60_000, config: BTreeMap::new() }
     }
 }
 

@@ -162,6 +162,9 @@ pub struct Timings {
     /// From a request for a TaskManager until it registers.
     #[serde(deserialize_with = "de::millis")]
     pub taskmanager_start: i64,
+    /// From the signal to stop until the process of a pod is gone.
+    #[serde(deserialize_with = "de::millis")]
+    pub shutdown: i64,
     /// A TaskManager that is gone is noticed after this time (`heartbeat.timeout`).
     #[serde(deserialize_with = "de::millis")]
     pub heartbeat_timeout: i64,
@@ -202,6 +205,7 @@ impl Default for Timings {
         Self {
             jobmanager_start: 3_000,
             taskmanager_start: 8_000,
+            shutdown: 1_000,
             heartbeat_timeout: 18_000,
             taskmanager_idle: 30_000,
             cancel: 100,

@@ -113,6 +113,10 @@ impl World {
         if self.now - self.committed_at >= 1_000 {
             self.commit_offsets();
         }
+        if self.clusters.iter().any(Cluster::is_gone) {
+            self.commit_offsets();
+            self.clusters.retain(|c| !c.is_gone());
+        }
     }
 
     /// Remembers what completed checkpoints say the sources have read, as consumer groups do.
@@ -155,6 +159,7 @@ impl World {
             | Fault::FlinkErrors { .. }
             | Fault::FlinkSlow { .. }
             | Fault::NoCapacity { .. }
+            | Fault::PodsStuck { .. }
             | Fault::CheckpointFailures { .. }
             | Fault::SavepointFailures { .. }
             | Fault::Slow { .. } => {}
@@ -227,6 +232,7 @@ impl World {
             | Fault::JobManagerRestart { cluster }
             | Fault::TaskManagerLost { cluster }
             | Fault::OomKill { cluster }
+            | Fault::PodsStuck { cluster }
             | Fault::NoCapacity { cluster: Some(cluster) }
                 if self.cluster(cluster).is_none() =>
             {
@@ -258,6 +264,13 @@ impl World {
         Ok(())
     }
 
+    /// Begins to shut a cluster down: its JobManager, then its TaskManagers; it is there until they are gone. False if there is none.
+    pub fn shut_down(&mut self, name: &str) -> bool {
+        let now = self.now;
+        self.commit_offsets();
+        self.cluster_mut(name).map(|cluster| cluster.shut_down(now)).is_some()
+    }
+
     /// Removes a cluster with all its jobs; what they read and stored stays. False if there was none.
     pub fn delete_cluster(&mut self, name: &str) -> bool {
         self.commit_offsets();
@@ -278,6 +291,15 @@ impl World {
         overrides: &BTreeMap<VertexId, u32>,
         restore: Restore,
     ) -> Result<JobId, String> {
+        self.submit_as(cluster, spec, Submission { id: None, overrides: overrides.clone(), restore })
+    }
+
+    /// Submits a job, with an id of the caller's if there is one.
+    ///
+    /// # Errors
+    /// If there is no such cluster or the job makes no sense.
+    pub fn submit_as(&mut self, cluster: &str, spec: JobSpec, submission: Submission) -> Result<JobId, String> {
+        let Submission { id, overrides, restore } = submission;
         let graph = Graph::new(spec)?;
         if self.cluster(cluster).is_none() {
             return Err(format!("there is no cluster named {cluster:?}"));
@@ -306,7 +328,7 @@ impl World {
             .collect();
         let (now, seed) = (self.now, self.seed);
         let Some(cluster) = self.cluster_mut(cluster) else { return Err("the cluster is gone".to_owned()) };
-        let id = JobId::from_u128(cluster.new_id());
+        let id = id.unwrap_or_else(|| JobId::from_u128(cluster.new_id()));
         let noise = Noise::new(seed, &format!("job {id}"));
         cluster.jobs.push(Job::submitted(id, graph, cursors, parallelism, restore, noise, now));
         Ok(id)
@@ -380,6 +402,17 @@ impl World {
     pub fn lag(&self, job: &Job) -> f64 {
         job.cursors.iter().flatten().filter_map(|c| self.topic(c).map(|t| c.lag(t))).sum()
     }
+}
+
+/// How a job is submitted.
+#[derive(Debug, Clone, Default)]
+pub struct Submission {
+    /// Its id, if the caller chooses it.
+    pub id: Option<JobId>,
+    /// `pipeline.jobvertex-parallelism-overrides`.
+    pub overrides: BTreeMap<VertexId, u32>,
+    /// What it starts from.
+    pub restore: Restore,
 }
 
 /// How a savepoint or checkpoint is triggered.

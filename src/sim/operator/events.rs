@@ -1,6 +1,8 @@
-//! Events as the operator writes them (`operator.md` §10): one object a reason and message, counted up.
+//! Events as the operator writes them (`operator.md` §10): one object a reason and message (or key), counted up.
 
-use serde_json::{Value, json};
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
 
 use crate::sim::kubernetes::ApiServer;
 use crate::sim::kubernetes::kinds::Kind;
@@ -9,25 +11,46 @@ use crate::sim::kubernetes::store::{Key, Part, Write};
 /// What an event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// `Normal` or `Warning`.
+    /// `Warning` rather than `Normal`.
     pub warning: bool,
     /// One word.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// Which part of the operator says it.
     pub component: &'static str,
     /// One sentence.
     pub message: String,
+    /// Events with the same key are one object, whatever they say.
+    pub key: Option<&'static str>,
+    /// Not said again within this time, milliseconds.
+    pub interval: i64,
+    /// Labels; other labels break the interval.
+    pub labels: Map<String, Value>,
+    annotations: Map<String, Value>,
 }
 
 impl Event {
     /// An ordinary event.
     pub fn normal(reason: &'static str, component: &'static str, message: impl Into<String>) -> Self {
-        Self { warning: false, reason, component, message: message.into() }
+        Self {
+            warning: false,
+            reason: reason.into(),
+            component,
+            message: message.into(),
+            key: None,
+            interval: 0,
+            labels: Map::new(),
+            annotations: Map::new(),
+        }
     }
 
     /// A warning.
-    pub fn warning(reason: &'static str, component: &'static str, message: impl Into<String>) -> Self {
-        Self { warning: true, reason, component, message: message.into() }
+    pub fn warning(reason: impl Into<Cow<'static, str>>, component: &'static str, message: impl Into<String>) -> Self {
+        Self { warning: true, reason: reason.into(), ..Self::normal("", component, message) }
+    }
+
+    /// Adds an annotation.
+    pub fn annotate(&mut self, name: &str, value: String) {
+        self.annotations.insert(name.to_owned(), value.into());
     }
 }
 
@@ -35,21 +58,31 @@ impl Event {
 pub fn emit(server: &ApiServer, about: &Key, uid: &str, event: &Event) {
     let kind = about.kind.info();
     let sort = if event.warning { "Warning" } else { "Normal" };
-    let text = format!("{}{}{sort}{}{}{uid}", event.reason, event.message, kind.name, about.name);
+    let what = event.key.unwrap_or(&event.message);
+    let text = format!("{}{what}{sort}{}{}{uid}", event.reason, kind.name, about.name);
     let name = format!("{}.{}", event.component, java_hash(&text));
     let key = Key::new(Kind::Event, &about.namespace, &name);
     server.with_store(|store, now| {
-        let at = chrono::DateTime::from_timestamp_millis(now)
-            .unwrap_or_default()
-            .to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        let at = micros(now);
+        let mut young = false;
         let again = store.update(&key, Part::Main, now, Write::Real, |object| {
+            let last = object.get("lastTimestamp").and_then(Value::as_str).and_then(moment);
+            let same = object.pointer("/metadata/labels").and_then(Value::as_object).is_none_or(|l| *l == event.labels);
+            young = same && last.is_some_and(|last| now - last < event.interval);
+            if young {
+                return Ok(());
+            }
             let count = object.get("count").and_then(Value::as_u64).unwrap_or_default();
             object["count"] = (count + 1).into();
             object["lastTimestamp"] = at.as_str().into();
+            object["message"] = event.message.as_str().into();
+            if !event.labels.is_empty() {
+                object["metadata"]["labels"] = event.labels.clone().into();
+            }
             Ok(())
         });
         if again.is_err() {
-            let object = json!({
+            let mut object = json!({
                 "involvedObject": {
                     "apiVersion": about.kind.api_version(), "kind": kind.name, "name": about.name,
                     "namespace": about.namespace, "uid": uid,
@@ -57,6 +90,12 @@ pub fn emit(server: &ApiServer, about: &Key, uid: &str, event: &Event) {
                 "type": sort, "reason": event.reason, "message": event.message, "count": 1,
                 "firstTimestamp": at, "lastTimestamp": at, "source": {"component": event.component},
             });
+            if !event.labels.is_empty() {
+                object["metadata"]["labels"] = event.labels.clone().into();
+            }
+            if !event.annotations.is_empty() {
+                object["metadata"]["annotations"] = event.annotations.clone().into();
+            }
             if let Err(failure) = store.create(key, object, now, Write::Real) {
                 tracing::debug!("an event was not written: {}", failure.message);
             }
@@ -70,9 +109,8 @@ pub fn forget_old(server: &ApiServer) {
         let old: Vec<Key> = store
             .list(Kind::Event, "")
             .filter(|(_, event)| {
-                let at = event.get("lastTimestamp").and_then(Value::as_str);
-                let at = at.and_then(|t| chrono::DateTime::parse_from_rfc3339(t).ok());
-                at.is_some_and(|at| now - at.timestamp_millis() > 3_600_000)
+                let at = event.get("lastTimestamp").and_then(Value::as_str).and_then(moment);
+                at.is_some_and(|at| now - at > 3_600_000)
             })
             .map(|(key, _)| key.clone())
             .collect();
@@ -80,6 +118,16 @@ pub fn forget_old(server: &ApiServer) {
             let _ = store.delete(&key, now, Write::Real);
         }
     });
+}
+
+fn micros(millis: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(millis)
+        .unwrap_or_default()
+        .to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}
+
+fn moment(text: &str) -> Option<i64> {
+    chrono::DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp_millis())
 }
 
 /// `String.hashCode`, without its sign.

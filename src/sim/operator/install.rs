@@ -28,7 +28,11 @@ pub(super) fn resources(server: &ApiServer, scenario: &Scenario) -> Vec<(Key, Op
                 }
                 let spec = json!({
                     "deploymentName": workload.cluster_name(), "job": job(workload),
-                    "flinkConfiguration": {"job.autoscaler.enabled": "false"},
+                    "flinkConfiguration": {
+                        "job.autoscaler.enabled": "false",
+                        "execution.checkpointing.dir": format!("file:///flink-data/checkpoints/{name}"),
+                        "execution.checkpointing.savepoint-dir": format!("file:///flink-data/savepoints/{name}"),
+                    },
                 });
                 (Kind::FlinkSessionJob, spec)
             }

@@ -224,6 +224,7 @@ fn overrides_that_drop_a_vertex_cost_a_full_upgrade_and_count_at_the_start() {
     bench.patch(&orders(), set(format!("{enrich}:3")));
     bench.until(&orders(), "UPGRADING/MISSING/FINISHED");
     bench.until(&orders(), HEALTHY);
+    bench.run(15);
     assert_eq!(bench.parallelism("orders"), [1, 3]);
 }
 
