@@ -64,6 +64,7 @@ fn job(n: u32, now: Timestamp) -> JobView {
         window: None,
         window_status: None,
         evaluation: None,
+        memory_advice: None,
         checkpoints: None,
         problems: None,
         turn: None,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::evaluate::global_metrics;
+use super::evaluate::{current, global_metrics};
 use super::options::Options;
 use super::tuning::{Grant, MemoryPlan, NoTuning, TuningInput, tune};
 use crate::domain::evaluation::ScalingMetric;
@@ -40,7 +40,7 @@ pub struct AdviceInput<'a> {
 /// If nothing can be proposed: the configuration is invalid or the memory of a TaskManager is not known.
 pub fn advise(input: &AdviceInput<'_>) -> Result<Option<MemoryAdvice>, NoTuning> {
     let Some(newest) = input.samples.last() else { return Ok(None) };
-    let global = global_metrics(input.samples, &newest.global);
+    let mut global = global_metrics(input.samples, &newest.global);
     let unknown = [ScalingMetric::HeapMemoryUsed, ScalingMetric::MetaspaceMemoryUsed, ScalingMetric::ManagedMemoryUsed]
         .into_iter()
         .any(|metric| !global.average(metric).is_finite());
@@ -48,6 +48,9 @@ pub fn advise(input: &AdviceInput<'_>) -> Result<Option<MemoryAdvice>, NoTuning>
         // Tuning takes an unknown use for none (§15.3 no. 11); as advice that would be a lie.
         return Ok(None);
     }
+    // As many slots before and after: there is nothing to compensate. Their number does not matter, and it may be unknown,
+    // which tuning would take for a loss of the whole heap.
+    global.set(ScalingMetric::NumTaskSlotsUsed, current(1.0));
     let parallelism: BTreeMap<VertexId, i32> =
         input.topology.vertices().iter().map(|v| (v.id, v.parallelism)).collect();
     let plan = tune(&TuningInput {
@@ -56,8 +59,7 @@ pub fn advise(input: &AdviceInput<'_>) -> Result<Option<MemoryAdvice>, NoTuning>
         parallelism: &parallelism,
         global: &global,
         task_manager_memory: input.task_manager_memory,
-        // As many slots as now: nothing to compensate.
-        slots_after: global.current(ScalingMetric::NumTaskSlotsUsed) as i32,
+        slots_after: 1,
     })?;
     let configured = input.configured.unwrap_or(&plan.spec);
     let pools: Vec<PoolAdvice> =

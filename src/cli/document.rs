@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::decision::Decision;
 use crate::domain::job::{ClusterView, JobView};
+use crate::domain::memory::{MemoryAdvice, MemoryOutlook};
 use crate::domain::snapshot::Snapshot;
 
 /// The version that stands in every document.
@@ -31,7 +32,23 @@ pub fn job(job: &JobView) -> Value {
     if let Some(turn) = value.get_mut("turn") {
         *turn = without(turn.take(), &["explanation"]);
     }
+    if let (Some(MemoryOutlook::Advised(advice)), Some(shown)) =
+        (job.memory_advice.as_deref(), value.get_mut("memory_advice"))
+    {
+        add_savings(shown, advice);
+    }
     value
+}
+
+/// What follows from the sizes of an advice, so that no script has to work it out.
+fn add_savings(shown: &mut Value, advice: &MemoryAdvice) {
+    shown["saved"] = advice.saved().into();
+    shown["heap_surplus"] =
+        advice.heap_surplus().map_or(Value::Null, |(bytes, ratio)| json!({"bytes": bytes, "ratio": ratio}));
+    for (pool, shown) in advice.pools.iter().zip(shown["pools"].as_array_mut().into_iter().flatten()) {
+        shown["saved"] = pool.saved().into();
+        shown["below_peak"] = pool.below_peak().into();
+    }
 }
 
 /// A cluster.
@@ -59,4 +76,35 @@ fn without(value: Value, members: &[&str]) -> Value {
 /// Prints a document to standard output.
 pub fn print(document: &Value) {
     println!("{document:#}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::tui::fixtures;
+
+    #[test]
+    fn memory_advice_says_what_it_saves() {
+        let fleet = fixtures::fleet();
+        let fraud = fleet.job(&fixtures::key("fraud-detection")).unwrap();
+        let advice = &job(fraud)["memory_advice"];
+        assert_eq!(advice["state"], "advised");
+        assert_eq!(advice["saved"], advice["configured"].as_i64().unwrap() - advice["proposed"].as_i64().unwrap());
+        assert_eq!(advice["heap_surplus"], json!({"bytes": 96 << 20, "ratio": 0.0625}));
+        let heap = &advice["pools"][0];
+        assert_eq!(
+            (&heap["pool"], &heap["saved"], &heap["below_peak"]),
+            (&json!("jvm-heap"), &json!(96 << 20), &json!(true))
+        );
+        assert_eq!(heap["floor"], json!({"why": "used", "average": 1_200 << 20}));
+        assert_eq!(advice["pools"][2]["used"], Value::Null);
+
+        let mut unknown = JobView::clone(fraud);
+        unknown.memory_advice = Some(Arc::new(MemoryOutlook::Unknown { why: "no metric".into() }));
+        assert_eq!(job(&unknown)["memory_advice"], json!({"state": "unknown", "why": "no metric"}));
+        unknown.memory_advice = None;
+        assert_eq!(job(&unknown)["memory_advice"], Value::Null);
+    }
 }

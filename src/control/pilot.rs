@@ -3,6 +3,7 @@
 //! One task per job, so that commands on a job are carried out one after the other. Jobs that nobody pilots or looks at cost
 //! nothing but the lists of their cluster.
 
+mod advice;
 mod apply;
 mod orders;
 mod turn;
@@ -32,6 +33,7 @@ use crate::domain::ids::{JobId, JobKey, RunId, VertexId};
 use crate::domain::job::{
     CheckpointsView, JobKind, JobState, Mode, Ownership, ProblemsView, Realization, TaskCounts, VertexView,
 };
+use crate::domain::memory::MemoryOutlook;
 use crate::domain::reason::Reason;
 use crate::domain::scaling::ScalingState;
 use crate::domain::topology::Topology;
@@ -114,6 +116,7 @@ pub(super) struct Pilot {
     status: Option<WindowStatus>,
     scaling: ScalingState,
     evaluation: Option<Arc<Evaluation>>,
+    memory_advice: Option<Arc<MemoryOutlook>>,
     checkpoints: Option<Observed<Arc<CheckpointsView>>>,
     checkpoint_config: Option<CheckpointConfig>,
     problems: Option<Observed<Arc<ProblemsView>>>,
@@ -207,6 +210,7 @@ impl Pilot {
             status: None,
             scaling: ScalingState::default(),
             evaluation: None,
+            memory_advice: None,
             checkpoints: None,
             checkpoint_config: None,
             problems: None,

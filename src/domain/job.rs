@@ -12,7 +12,7 @@ use super::freshness::Observed;
 use super::health::Health;
 use super::ids::{ClusterKey, JobId, JobKey, RunId, SourceId, VertexId};
 use super::kubernetes::ResourceView;
-use super::memory::{MemoryConfiguration, PoolUsage};
+use super::memory::{MemoryConfiguration, MemoryOutlook, PoolUsage};
 use super::pods::PodsView;
 use super::reason::Reason;
 use super::topology::Topology;
@@ -465,6 +465,8 @@ pub struct JobView {
     pub window_status: Option<WindowStatus>,
     /// What the evaluator made of it.
     pub evaluation: Option<Arc<Evaluation>>,
+    /// What the window says of the memory of its TaskManagers; `None` before the first turn that collected.
+    pub memory_advice: Option<Arc<MemoryOutlook>>,
     /// Checkpoints.
     pub checkpoints: Option<Observed<Arc<CheckpointsView>>>,
     /// Problems.

@@ -176,6 +176,19 @@ impl MemoryAdvice {
     }
 }
 
+/// What the loop can say of the memory of a job's TaskManagers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum MemoryOutlook {
+    /// Advice from the newest window.
+    Advised(MemoryAdvice),
+    /// Nothing can be advised.
+    Unknown {
+        /// What is missing or wrong, as a sentence without its full stop.
+        why: String,
+    },
+}
+
 fn difference(before: u64, after: u64) -> i64 {
     let size = i64::try_from(before.abs_diff(after)).unwrap_or(i64::MAX);
     if before >= after { size } else { -size }

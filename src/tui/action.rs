@@ -207,7 +207,11 @@ impl Action {
                 Screen::Memory(_) | Screen::TaskManagers(_) | Screen::Log => no("nothing to open on this screen"),
                 _ => Ok(()),
             },
-            Self::NextPane | Self::Expand | Self::Chart => match model.screen() {
+            Self::NextPane => match model.screen() {
+                Screen::Job(_) | Screen::Memory(_) => Ok(()),
+                _ => no("only on the screens of a job and of its memory"),
+            },
+            Self::Expand | Self::Chart => match model.screen() {
                 Screen::Job(_) => Ok(()),
                 _ => no("only on the screen of a job"),
             },
@@ -323,7 +327,8 @@ impl Action {
                 (Self::Checkpoints, "checkpoints"),
                 BACK,
             ],
-            Screen::Memory(_) | Screen::TaskManagers(_) => &[JOB, COPY, FILTER, BACK],
+            Screen::Memory(_) => &[(Self::NextPane, "advice"), JOB, COPY, FILTER, BACK],
+            Screen::TaskManagers(_) => &[JOB, COPY, FILTER, BACK],
             Screen::Problems(_) | Screen::Checkpoints(_) => &[OPEN, JOB, COPY, FILTER, BACK],
             Screen::Decisions => &[OPEN, APPROVE, REJECT, SNOOZE, FILTER, SORT, BACK],
             Screen::Decision(_) => {

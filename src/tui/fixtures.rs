@@ -11,7 +11,9 @@ use crate::domain::freshness::Observed;
 use crate::domain::health::{Health, HealthWord};
 use crate::domain::ids::*;
 use crate::domain::job::*;
-use crate::domain::memory::{MemoryConfiguration, MemoryPool, PoolUsage};
+use crate::domain::memory::{
+    MemoryAdvice, MemoryConfiguration, MemoryOutlook, MemoryPool, PoolAdvice, PoolFloor, PoolUsage,
+};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::snapshot::{Notice, Snapshot, SourceKind, SourceState, SourceView};
 use crate::domain::topology::{Input, ShipStrategy, Topology, Vertex};
@@ -321,6 +323,7 @@ fn job(name: &str, word: HealthWord, why: &str) -> JobView {
             period: Duration::from_secs(5),
         }),
         evaluation: None,
+        memory_advice: None,
         checkpoints: Some(Observed::new(Arc::new(checkpoints(false)), ago(3))),
         problems: None,
         turn: Some(Arc::new(TurnView {
@@ -497,6 +500,36 @@ fn cluster() -> ClusterView {
     }
 }
 
+/// A heap that is a little too large and was nearly full, managed memory that nothing uses.
+pub(crate) fn memory_advice() -> MemoryAdvice {
+    const MIB: u64 = 1 << 20;
+    let of = |pool, configured, used: Option<u64>, peak: Option<u64>, proposed, floor| PoolAdvice {
+        pool,
+        configured: configured * MIB,
+        used: used.map(|n| n * MIB),
+        peak: peak.map(|n| n * MIB),
+        proposed: proposed * MIB,
+        floor,
+    };
+    let average = |mib: u64| PoolFloor::Used { average: mib * MIB };
+    let pools = vec![
+        of(MemoryPool::JvmHeap, 1_536, Some(1_382), Some(1_505), 1_440, average(1_200)),
+        of(MemoryPool::Managed, 1_372, Some(0), Some(0), 0, PoolFloor::Unused),
+        of(MemoryPool::Network, 343, None, None, 27, PoolFloor::Buffers),
+        of(MemoryPool::DirectOther, 128, None, None, 128, PoolFloor::NotMeasured),
+        of(MemoryPool::Metaspace, 256, Some(121), Some(122), 145, average(121)),
+        of(MemoryPool::Overhead, 410, None, None, 410, PoolFloor::NotMeasured),
+    ];
+    MemoryAdvice {
+        at: ago(4),
+        samples: 49,
+        configured: pools.iter().map(|pool| pool.configured).sum(),
+        proposed: pools.iter().map(|pool| pool.proposed).sum(),
+        pools,
+        changes: ConfigChanges::default(),
+    }
+}
+
 /// A night with one of every kind of trouble.
 pub(crate) fn fleet() -> Snapshot {
     use HealthWord::*;
@@ -512,6 +545,7 @@ pub(crate) fn fleet() -> Snapshot {
             (r.lag, r.lag_rate, r.lag_seconds, r.catch_up_seconds) = (182_400.0, 1_210.0, 15.2, f64::INFINITY);
             (r.utilization, r.backpressure) = (0.97, 0.62);
         });
+    fraud.memory_advice = Some(Arc::new(MemoryOutlook::Advised(memory_advice())));
     fraud.checkpoints = Some(Observed::new(Arc::new(checkpoints(true)), ago(3)));
     let mut ledger = job("ledger-export", Failing, "14 restarts, last 37 s ago: ConnectException: Connection refused")
         .reason(ReasonCode::NotRunning, "the job is RESTARTING: nothing is decided until all tasks run", None);

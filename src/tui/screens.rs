@@ -360,6 +360,8 @@ pub struct TreeView {
 pub struct MemoryView {
     /// TaskManagers by id.
     pub list: List<String>,
+    /// Where there is no room for both, the advice takes the place of the pools.
+    pub advice: bool,
 }
 
 /// Identity of a problem: when, and which task.

@@ -95,6 +95,46 @@ fn a_heap_that_is_too_small_asks_for_more() {
 }
 
 #[test]
+fn an_unknown_number_of_slots_costs_no_heap() {
+    let known = samples(&[(1e9, 0.0, 50e6)]);
+    let mut unknown = known.clone();
+    Arc::make_mut(&mut unknown[0]).global.slots_used = f64::NAN;
+    let [known, unknown] = [&known, &unknown].map(|samples| {
+        let (options, topology) = (options(), topology());
+        let memory = Some(4 << 30);
+        advise(&AdviceInput {
+            options: &options,
+            topology: &topology,
+            samples,
+            task_manager_memory: memory,
+            configured: None,
+        })
+    });
+    assert_eq!(pool(&known.clone().unwrap().unwrap(), MemoryPool::JvmHeap).proposed, 1_200_000_000);
+    assert_eq!(known, unknown);
+}
+
+#[test]
+fn what_a_task_manager_reports_is_what_is_configured() {
+    let reported = MemoryConfiguration { task_heap: 3 << 30, network: 1 << 20, ..MemoryConfiguration::default() };
+    let (options, topology, samples) = (options(), topology(), samples(&[(1e9, 0.0, 50e6)]));
+    let memory = Some(4 << 30);
+    let input = AdviceInput {
+        options: &options,
+        topology: &topology,
+        samples: &samples,
+        task_manager_memory: memory,
+        configured: Some(&reported),
+    };
+    let advice = advise(&input).unwrap().unwrap();
+    assert_eq!(advice.configured, (3 << 30) + (1 << 20));
+    assert_eq!(pool(&advice, MemoryPool::JvmHeap).configured, 3 << 30);
+    // 4 subtasks read from 4: 2 gates of 4 channels with 2 buffers each and 8 that float, of 32 KiB.
+    assert_eq!(pool(&advice, MemoryPool::Network).proposed, 2 * 16 * (32 << 10));
+    assert!(pool(&advice, MemoryPool::Network).saved() == 0);
+}
+
+#[test]
 fn nothing_is_said_without_a_basis() {
     assert_eq!(advice(&options(), &[]), Ok(None));
     assert_eq!(advice(&options(), &[(f64::NAN, 0.0, 50e6)]), Ok(None));
@@ -118,6 +158,9 @@ proptest! {
         };
         if let Ok(Some(advice)) = advice(&options, &[(heap, managed, metaspace)]) {
             prop_assert!(advice.proposed <= size * MIB);
+            prop_assert_eq!(advice.proposed, advice.pools.iter().map(|p| p.proposed).sum::<u64>());
+            let whole = MemorySize(advice.proposed).to_string();
+            prop_assert_eq!(advice.changes.set.get("taskmanager.memory.process.size"), Some(&whole));
             prop_assert_eq!(advice.configured, size * MIB);
         }
     }

@@ -166,6 +166,7 @@ impl Pilot {
             incomplete: &self.incomplete,
         });
         if purpose == Purpose::Turn {
+            self.memory_advice = Some(Arc::new(self.advise_on_memory(&topology, handed, run.running_since)));
             self.status = Some(status);
             self.window_shown = Some(Arc::new(window.clone()));
             self.window = window;

@@ -44,6 +44,7 @@ impl Pilot {
             window: None,
             window_status: None,
             evaluation: None,
+            memory_advice: None,
             checkpoints: None,
             problems: None,
             turn: None,
@@ -82,6 +83,7 @@ impl Pilot {
             view.window.clone_from(&self.window_shown);
             view.window_status.clone_from(&self.status);
             view.evaluation.clone_from(&self.evaluation);
+            view.memory_advice.clone_from(&self.memory_advice);
             view.checkpoints.clone_from(&self.checkpoints);
             view.problems.clone_from(&self.problems);
             view.observed_at = self.cluster.at;

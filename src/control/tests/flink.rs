@@ -8,6 +8,7 @@ use crate::domain::command::Interest;
 use crate::domain::health::HealthWord;
 use crate::domain::ids::ClusterKey;
 use crate::domain::job::{Mode, Ownership, Realization};
+use crate::domain::memory::MemoryOutlook;
 use crate::domain::snapshot::SourceState;
 use crate::flink::{ClientOptions, FlinkClient};
 use crate::state::journal::{Closing, Opened, Record};
@@ -279,6 +280,39 @@ async fn the_auto_mode_applies_by_itself_and_advise_never() {
     let command = bench.approve().await;
     assert!(matches!(bench.until_final(command).await, CommandStage::Refused { .. }));
     assert!(bench.fake.model().puts.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_advice_comes_with_every_window_without_a_rescale_and_in_advise_mode() {
+    let with_memory = |mode: Mode, size: Option<&str>| {
+        let mut config = ControlConfig { mode, ..config() };
+        let size = size.map(|size| ("taskmanager.memory.process.size".to_owned(), size.to_owned()));
+        config.options.extend(size);
+        config
+    };
+    let advised = |job: &JobView| match job.memory_advice.as_deref() {
+        Some(MemoryOutlook::Advised(advice)) => Some(advice.clone()),
+        Some(MemoryOutlook::Unknown { .. }) | None => None,
+    };
+    for mode in [Mode::Manual, Mode::Advise] {
+        let mut bench = Bench::start(Fake::new(100.0), with_memory(mode, Some("4 gb")));
+        // Long before the window is full, and nothing is to be scaled at this rate.
+        bench.until_code(20, ReasonCode::WindowFilling).await;
+        let first = advised(&bench.job()).unwrap();
+        assert_eq!((first.configured, first.pools.len()), (4 << 30, 6));
+        // The fake uses 100 bytes of everything, so nearly all of the heap is too much.
+        assert!(first.heap_surplus().unwrap().1 > 0.99, "{first:?}");
+        bench.until_code(120, ReasonCode::NoEffectiveChange).await;
+        let later = advised(&bench.job()).unwrap();
+        assert!(later.at > first.at && later.samples > first.samples, "{later:?}");
+        assert!(bench.snapshot().decisions.is_empty());
+        assert!(bench.fake.model().puts.is_empty(), "advice is never applied by itself");
+    }
+    let mut bench = Bench::start(Fake::new(100.0), with_memory(Mode::Manual, None));
+    bench.until_code(20, ReasonCode::WindowFilling).await;
+    let unknown = bench.job().memory_advice.as_deref().cloned();
+    let Some(MemoryOutlook::Unknown { why }) = unknown else { panic!("{unknown:?}") };
+    assert!(why.contains("taskmanager.memory.process.size"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Memory pools of a job's TaskManagers: configured, used, peak, for each and in sum.
+//! Memory pools of a job's TaskManagers: configured, used, peak, for each and in sum, and what the loop advises.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,14 @@ use super::{Ctx, MemoryView, Row, parts};
 use crate::domain::freshness::Freshness;
 use crate::domain::ids::JobKey;
 use crate::domain::job::TaskManagerView;
-use crate::domain::memory::{MemoryPool, PoolUsage};
+use crate::domain::memory::{MemoryOutlook, MemoryPool, PoolUsage};
 use crate::tui::format::{UNKNOWN, bytes, bytes_or_unknown, percent};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::bars;
 use crate::tui::widgets::pane::{Lines, framed, message, put, split_bottom, split_left, split_top};
 use crate::tui::widgets::table::{Cell, Column, Table, position};
+
+mod advice;
 
 /// A heap that was fuller than this at its peak has little left.
 const TIGHT: f64 = 0.9;
@@ -59,28 +61,17 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut M
     let fresh = parts::freshness(ctx, &cluster.source, Some(seen.at), parts::PERIOD);
     let at = view.list.rows.get(view.list.index).cloned();
     let selected = at.and_then(|row| of_row(all, &row));
-    let pools_height = 11;
-    let rows = u16::try_from(view.list.rows.len()).unwrap_or(u16::MAX);
-    let (table_area, pools, hints) = if body.height >= pools_height + 3 {
-        let hints = if body.height >= pools_height + 8 { 4 } else { 0 };
-        let table = rows.saturating_add(1).min(body.height - pools_height - hints).max(2);
-        let [table, below] = split_top(body, table);
-        let [pools, hints] = split_top(below, pools_height.min(below.height));
-        (table, pools, hints)
-    } else {
-        let [table, pools] = split_bottom(body, body.height * 2 / 3);
-        (table, pools, Rect { height: 0, ..body })
-    };
+    let areas = Areas::of(body, view.list.rows.len(), view.advice);
     let table = Table { columns: &COLUMNS, theme, sort: None, active: true };
     let empty =
         if ctx.filter.is_empty() { "no TaskManager is registered" } else { "no TaskManager matches the filter" };
-    table.draw(buffer, table_area, &mut view.list, empty, |row| {
+    table.draw(buffer, areas.table, &mut view.list, empty, |row| {
         of_row(all, row).map(|tm| cells(ctx, tm, fresh)).unwrap_or_default()
     });
     let place = position(&view.list);
     let stale = fresh > Freshness::Late;
     if area.width >= 110 {
-        let [left, right] = split_left(pools, pools.width / 2);
+        let [left, right] = split_left(areas.pools, areas.pools.width / 2);
         if let Some(tm) = selected {
             draw_pools(buffer, left, ctx, &parts::named(&tm.id), &place, &tm.pools, limit(&[tm]), stale);
         }
@@ -88,9 +79,51 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut M
         let title = format!("All {} TaskManagers", all.len());
         draw_pools(buffer, right, ctx, &title, "", &sum(all), limit(&every), stale);
     } else if let Some(tm) = selected {
-        draw_pools(buffer, pools, ctx, &parts::named(&tm.id), &place, &tm.pools, limit(&[tm]), stale);
+        draw_pools(buffer, areas.pools, ctx, &parts::named(&tm.id), &place, &tm.pools, limit(&[tm]), stale);
     }
-    draw_hints(buffer, hints, ctx, all);
+    if areas.advice.height > 0 {
+        advice::draw(buffer, areas.advice, ctx, job);
+    }
+    let advised = match job.memory_advice.as_deref() {
+        Some(MemoryOutlook::Advised(advice)) if areas.advice.height == 0 => Some(advice::hint(advice)),
+        _ => None,
+    };
+    draw_hints(buffer, areas.hints, ctx, all, advised);
+}
+
+/// Where everything stands.
+struct Areas {
+    table: Rect,
+    pools: Rect,
+    advice: Rect,
+    hints: Rect,
+}
+
+impl Areas {
+    /// Pools and advice below each other where there is room for both; else the one that is `advised`, or the pools.
+    fn of(body: Rect, rows: usize, advised: bool) -> Self {
+        const POOLS: u16 = 11;
+        let none = Rect { height: 0, ..body };
+        let rows = u16::try_from(rows).unwrap_or(u16::MAX);
+        let both = body.height >= POOLS + advice::HEIGHT + 8;
+        let first = if advised && !both { advice::HEIGHT } else { POOLS };
+        let lower = first + if both { advice::HEIGHT } else { 0 };
+        if body.height < lower + 3 {
+            let [table, below] = split_bottom(body, body.height * 2 / 3);
+            let (pools, advice) = if advised { (none, below) } else { (below, none) };
+            return Self { table, pools, advice, hints: none };
+        }
+        let hints = if body.height >= lower + 8 { 4 } else { 0 };
+        let [table, below] = split_top(body, rows.saturating_add(1).min(body.height - lower - hints).max(2));
+        let [first, below] = split_top(below, first.min(below.height));
+        let [second, hints] = split_top(below, if both { advice::HEIGHT.min(below.height) } else { 0 });
+        let (pools, advice) = match (both, advised) {
+            (true, _) => (first, second),
+            (false, true) => (none, first),
+            (false, false) => (first, none),
+        };
+        Self { table, pools, advice, hints }
+    }
 }
 
 fn pool(pools: &[PoolUsage], which: MemoryPool) -> Option<&PoolUsage> {
@@ -261,10 +294,11 @@ fn hints(all: &[TaskManagerView]) -> Vec<(Slot, Cow<'static, str>)> {
     hints
 }
 
-fn draw_hints(buffer: &mut Buffer, area: Rect, ctx: &Ctx, all: &[TaskManagerView]) {
+fn draw_hints(buffer: &mut Buffer, area: Rect, ctx: &Ctx, all: &[TaskManagerView], advised: Option<(Slot, String)>) {
     let theme = ctx.theme;
     let mut lines = Lines::new(buffer, area, theme);
-    for (slot, text) in hints(all) {
+    let advised = advised.into_iter().map(|(slot, text)| (slot, text.into()));
+    for (slot, text) in advised.chain(hints(all)) {
         let glyph = if slot == Slot::Warning { theme.glyphs.warning } else { theme.glyphs.bullet };
         lines.sentence(&format!("{glyph} "), theme.style(slot), &text, theme.style(Slot::Base), 2);
     }

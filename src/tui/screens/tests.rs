@@ -10,6 +10,7 @@ use ratatui::backend::TestBackend;
 use super::{Ctx, JobPane, NextChange, Screen};
 use crate::domain::decision::DecisionId;
 use crate::domain::ids::JobKey;
+use crate::domain::memory::MemoryOutlook;
 use crate::domain::snapshot::Snapshot;
 use crate::tui::draw::draw;
 use crate::tui::fixtures::{self, key};
@@ -124,6 +125,27 @@ fn the_inbox_shows_what_waits_first() {
 #[test]
 fn memory_shows_every_pool_and_what_stands_out() {
     snapshots("memory", fraud(Screen::Memory));
+}
+
+#[test]
+fn memory_advice_takes_the_place_of_the_pools_where_there_is_no_room_for_both() {
+    let mut advised = fraud(Screen::Memory);
+    crate::tui::update::update(&mut advised, crate::tui::event::Event::Key("tab".parse().unwrap()));
+    insta::assert_snapshot!("memory-advice@80x24", frame(&mut advised, SIZES[0]));
+    // With room for both, the key changes nothing.
+    let wide = frame(&mut advised, SIZES[1]);
+    assert_eq!(wide, frame(&mut fraud(Screen::Memory), SIZES[1]));
+    assert!(wide.contains("96.0 MiB of the heap (6%) are more than its average use and headroom need"), "{wide}");
+
+    let mut fleet = fixtures::fleet();
+    let outlook = MemoryOutlook::Unknown { why: "TaskManager memory is not configured".into() };
+    for job in &mut fleet.jobs {
+        Arc::make_mut(job).memory_advice = Some(Arc::new(outlook.clone()));
+    }
+    let mut unknown = model(fleet, Screen::Memory(key("fraud-detection")), unicode());
+    unknown.views.memory.view.advice = true;
+    let text = frame(&mut unknown, SIZES[0]);
+    assert!(text.contains("nothing is advised: TaskManager memory is not configured"), "{text}");
 }
 
 #[test]
@@ -314,6 +336,7 @@ proptest! {
         views.checkpoints.view.list.select(selected);
         views.checkpoints.view.open = expanded;
         views.memory.view.list.select(selected);
+        views.memory.view.advice = expanded;
         views.decisions.list.select(selected);
         body(&mut model, &screen, (wide, high));
     }

@@ -34,7 +34,10 @@ pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
         Action::Left => sideways(model, false),
         Action::Right => sideways(model, true),
         Action::Open => open(model),
-        Action::NextPane => model.views.job.view.pane = model.views.job.view.pane.next(),
+        Action::NextPane => match model.screen() {
+            Screen::Memory(_) => model.views.memory.view.advice = !model.views.memory.view.advice,
+            _ => model.views.job.view.pane = model.views.job.view.pane.next(),
+        },
 
         Action::Back => back(model),
         Action::Leave => {
