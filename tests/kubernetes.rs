@@ -141,7 +141,7 @@ fn lost(rows: &Collection<FlinkDeployment>) -> bool {
 async fn kinds_version_and_objects_are_read() {
     let bench = bench();
     let features = bench.client.features().await.unwrap();
-    assert!(features.deployments && features.session_jobs && !features.state_snapshots);
+    assert!(features.deployments && features.session_jobs && features.state_snapshots && !features.blue_green);
     assert_eq!(bench.client.version().await.unwrap(), "v1.33.1");
     let orders: FlinkDeployment = bench.client.get("flink", "orders").await.unwrap();
     let reference = orders.reference();

@@ -1,10 +1,18 @@
 //! The Kubernetes face of the embedded cluster: an API server that `kubectl` and any client believe.
 //!
-//! Owns objects with versions ([`store`]), discovery, lists, watches, patches and the services proxy to JobManagers. It builds its bodies by
-//! itself and shares no wire types with any client. The operator that gives its objects life is `sim::operator`.
+//! Owns objects with versions ([`store`]), discovery, lists, watches, patches, logs and the services proxy to JobManagers. It builds its
+//! bodies by itself and shares no wire types with any client. What gives its objects life (operator, controllers, nodes) is elsewhere in `sim`
+//! and works through [`ApiServer`]:
+//!
+//! * [`ApiServer::with_store`] creates, updates, deletes, lists objects of any [`kinds::Kind`] ([`store::Store`]);
+//! * [`ApiServer::changes`] tells that something changed, [`store::Store::since`] says what;
+//! * [`ApiServer::logs`] takes the lines that containers write ([`logs::Logs`]); they go with their pod;
+//! * a pod that has a node and is deleted through the API ends like a real one: a deletion time, a moment, then it is gone.
 
+pub mod definitions;
 pub mod failure;
 pub mod kinds;
+pub mod logs;
 pub mod patch;
 pub mod schema;
 pub mod selector;
@@ -27,9 +35,12 @@ use axum::Router;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use definitions::Release;
 use kinds::Kind;
+use logs::Logs;
 use store::{Key, Store, Write};
 
+use super::scenario::Scenario;
 use super::world::SharedWorld;
 
 /// Finds the Flink face of a cluster by its name; none while there is no such cluster.
@@ -43,6 +54,7 @@ pub struct ApiServer {
 
 struct Inner {
     store: Mutex<Store>,
+    logs: Arc<Logs>,
     changed: watch::Sender<u64>,
     /// Beginning of the fault that the history was last compacted for.
     compacted_for: AtomicI64,
@@ -63,6 +75,7 @@ impl ApiServer {
         let server = Self {
             inner: Arc::new(Inner {
                 store: Mutex::new(Store::default()),
+                logs: Arc::default(),
                 changed,
                 compacted_for: AtomicI64::new(i64::MIN),
                 world,
@@ -72,7 +85,22 @@ impl ApiServer {
         for name in ["default", "kube-system"] {
             server.create_namespace(name);
         }
+        for kind in definitions::of_release(Release::minor(0)) {
+            definitions::install(&server, kind);
+        }
         server
+    }
+
+    /// Brings the server in line with a scenario: the kinds of its operator's release.
+    pub fn configure(&self, scenario: &Scenario) {
+        for kind in definitions::of_release(Release::parse(&scenario.operator.version)) {
+            definitions::install(self, kind);
+        }
+    }
+
+    /// The kinds that are served at the moment.
+    pub fn served(&self) -> Vec<Kind> {
+        self.with_store(|store, _| Kind::ALL.into_iter().filter(|k| definitions::served(store, *k)).collect())
     }
 
     /// Makes sure that a namespace exists.
@@ -92,11 +120,20 @@ impl ApiServer {
     pub fn with_store<R>(&self, act: impl FnOnce(&mut Store, i64) -> R) -> R {
         let now = self.inner.world.now();
         let mut store = self.inner.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.end_pods(now);
         let result = act(&mut store, now);
-        let version = store.version();
+        let (version, gone) = (store.version(), store.take_gone_pods());
         drop(store);
+        for pod in gone {
+            self.inner.logs.forget(&pod.namespace, &pod.name);
+        }
         self.inner.changed.send_if_modified(|seen| std::mem::replace(seen, version) != version);
         result
+    }
+
+    /// What containers write.
+    pub fn logs(&self) -> &Arc<Logs> {
+        &self.inner.logs
     }
 
     /// One object as it is now.

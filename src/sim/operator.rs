@@ -81,6 +81,7 @@ pub struct Operator {
 impl Operator {
     /// Installs the resources of a scenario, whose jobs run already, and an operator for them.
     pub fn install(server: ApiServer, scenario: &Scenario) -> Self {
+        server.configure(scenario);
         let mut operator = Self {
             timing: Timing::of(&scenario.operator),
             blueprints: install::blueprints(scenario),

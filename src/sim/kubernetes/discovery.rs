@@ -18,9 +18,9 @@ pub fn version() -> Value {
 }
 
 /// Groups with their version, core excepted, in the order of their first kind.
-fn groups() -> Vec<(&'static str, &'static str)> {
+fn groups(served: &[Kind]) -> Vec<(&'static str, &'static str)> {
     let mut groups = Vec::new();
-    for kind in Kind::ALL {
+    for kind in served {
         let pair = (kind.info().group, kind.info().version);
         if !pair.0.is_empty() && !groups.contains(&pair) {
             groups.push(pair);
@@ -29,8 +29,8 @@ fn groups() -> Vec<(&'static str, &'static str)> {
     groups
 }
 
-fn kinds_of(group: &str, version: &str) -> Vec<Kind> {
-    Kind::ALL.into_iter().filter(|k| k.info().group == group && k.info().version == version).collect()
+fn kinds_of(served: &[Kind], group: &str, version: &str) -> Vec<Kind> {
+    served.iter().copied().filter(|k| k.info().group == group && k.info().version == version).collect()
 }
 
 /// Answer to `/api`, old form.
@@ -39,14 +39,14 @@ pub fn core_versions() -> Value {
 }
 
 /// Answer to `/apis`, old form.
-pub fn group_list() -> Value {
-    let groups: Vec<Value> = groups().into_iter().map(|(group, version)| group_of(group, version)).collect();
+pub fn group_list(served: &[Kind]) -> Value {
+    let groups: Vec<Value> = groups(served).into_iter().map(|(group, version)| group_of(group, version)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
 /// Answer to `/apis/<group>`; none for a group that is not there.
-pub fn group(name: &str) -> Option<Value> {
-    let (group, version) = groups().into_iter().find(|(group, _)| *group == name)?;
+pub fn group(served: &[Kind], name: &str) -> Option<Value> {
+    let (group, version) = groups(served).into_iter().find(|(group, _)| *group == name)?;
     let mut answer = group_of(group, version);
     answer["kind"] = "APIGroup".into();
     answer["apiVersion"] = "v1".into();
@@ -59,8 +59,8 @@ fn group_of(group: &str, version: &str) -> Value {
 }
 
 /// Answer to `/api/v1` and `/apis/<group>/<version>`; none for a group that is not there.
-pub fn resource_list(group: &str, version: &str) -> Option<Value> {
-    let kinds = kinds_of(group, version);
+pub fn resource_list(served: &[Kind], group: &str, version: &str) -> Option<Value> {
+    let kinds = kinds_of(served, group, version);
     if kinds.is_empty() {
         return None;
     }
@@ -71,8 +71,8 @@ pub fn resource_list(group: &str, version: &str) -> Option<Value> {
             "name": info.plural, "singularName": info.singular, "namespaced": info.namespaced, "kind": info.name,
             "verbs": VERBS, "shortNames": info.short,
         });
-        if info.in_all {
-            resource["categories"] = json!(["all"]);
+        if !info.categories.is_empty() {
+            resource["categories"] = json!(info.categories);
         }
         resources.push(resource);
         if info.status {
@@ -93,12 +93,12 @@ pub fn resource_list(group: &str, version: &str) -> Option<Value> {
 }
 
 /// Answer to `/api` (`core`) and `/apis` in the aggregated form.
-pub fn aggregated(core: bool) -> Value {
-    let groups = if core { vec![("", "v1")] } else { groups() };
+pub fn aggregated(served: &[Kind], core: bool) -> Value {
+    let groups = if core { vec![("", "v1")] } else { groups(served) };
     let items: Vec<Value> = groups
         .into_iter()
         .map(|(group, version)| {
-            let resources: Vec<Value> = kinds_of(group, version).into_iter().map(aggregated_kind).collect();
+            let resources: Vec<Value> = kinds_of(served, group, version).into_iter().map(aggregated_kind).collect();
             json!({
                 "metadata": {"name": group, "creationTimestamp": null},
                 "versions": [{"version": version, "resources": resources, "freshness": "Current"}],
@@ -115,8 +115,8 @@ fn aggregated_kind(kind: Kind) -> Value {
         "resource": info.plural, "responseKind": response, "scope": if info.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": info.singular, "verbs": VERBS, "shortNames": info.short,
     });
-    if info.in_all {
-        resource["categories"] = json!(["all"]);
+    if !info.categories.is_empty() {
+        resource["categories"] = json!(info.categories);
     }
     if info.status {
         resource["subresources"] =
@@ -126,10 +126,10 @@ fn aggregated_kind(kind: Kind) -> Value {
 }
 
 /// Answer to `/openapi/v3`.
-pub fn openapi_index() -> Value {
+pub fn openapi_index(served: &[Kind]) -> Value {
     let mut paths = serde_json::Map::new();
     let core = ("", "v1");
-    for (group, version) in std::iter::once(core).chain(groups()) {
+    for (group, version) in std::iter::once(core).chain(groups(served)) {
         let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
         paths.insert(path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash=1")}));
     }
@@ -137,8 +137,8 @@ pub fn openapi_index() -> Value {
 }
 
 /// Answer to `/openapi/v3/...`: schemas that allow everything, so that `kubectl` leaves validation to the server.
-pub fn openapi(group: &str, version: &str) -> Option<Value> {
-    let kinds = kinds_of(group, version);
+pub fn openapi(served: &[Kind], group: &str, version: &str) -> Option<Value> {
+    let kinds = kinds_of(served, group, version);
     if kinds.is_empty() {
         return None;
     }

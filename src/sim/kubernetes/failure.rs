@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
+use super::store::Key;
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,23 @@ impl Failure {
         Self::new(409, "Conflict", message).about(kind, name)
     }
 
+    /// Nothing new is made in a namespace that is being deleted.
+    pub fn namespace_ends(key: &Key) -> Self {
+        let message = format!(
+            "{} {:?} is forbidden: unable to create new content in namespace {} because it is being terminated",
+            key.kind.resource(),
+            key.name,
+            key.namespace
+        );
+        let mut failure = Self::new(403, "Forbidden", message).about(key.kind, &key.name);
+        if let Some(details) = &mut failure.details {
+            let cause = format!("namespace {} is being terminated", key.namespace);
+            details["causes"] =
+                json!([{"reason": "NamespaceTerminating", "message": cause, "field": "metadata.namespace"}]);
+        }
+        failure
+    }
+
     /// A version is no longer known.
     pub fn expired(asked: u64, oldest: u64) -> Self {
         Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
@@ -71,12 +89,9 @@ impl Failure {
 
     /// The object is not valid.
     pub fn invalid(kind: Kind, name: &str, field: &str, why: &str) -> Self {
-        let mut failure = Self::new(
-            422,
-            "Invalid",
-            format!("{}.{} {name:?} is invalid: {field}: {why}", kind.info().name, kind.info().group),
-        )
-        .about(kind, name);
+        let mut failure =
+            Self::new(422, "Invalid", format!("{} {name:?} is invalid: {field}: {why}", kind.qualified()))
+                .about(kind, name);
         if let Some(details) = &mut failure.details {
             details["causes"] = json!([{"reason": "FieldValueInvalid", "message": why, "field": field}]);
         }

@@ -1,49 +1,11 @@
-//! The kinds of object that the embedded API server knows, and how each is called, listed and printed.
+//! The kinds of object that the embedded API server knows: how each is addressed, what can be done with it, how it is printed.
+//!
+//! Owns names and addresses. The columns of `kubectl get` are in [`columns`], the types of the fields in `super::schema`.
 
-/// How a column of `kubectl get` finds its cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cell {
-    /// The name of the object.
-    Name,
-    /// Time since its creation.
-    Age,
-    /// The text at a JSON pointer.
-    At(&'static str),
-    /// Ready containers of all, as `1/1`.
-    ReadyContainers,
-    /// Sum of the restarts of all containers.
-    Restarts,
-    /// Number of entries of `data`.
-    DataCount,
-    /// Ports of a service.
-    Ports,
-    /// Ready replicas of wanted ones.
-    ReadyReplicas,
-    /// Kind and name of the object that an event is about.
-    Involved,
-    /// Time since the last occurrence of an event.
-    LastSeen,
-    /// Whether a node is ready.
-    NodeReady,
-}
+pub mod columns;
+mod table;
 
-/// A column of `kubectl get`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Column {
-    /// Its head.
-    pub name: &'static str,
-    /// Its cell.
-    pub cell: Cell,
-    /// 0: always shown; 1: with `-o wide`.
-    pub priority: u8,
-}
-
-const fn column(name: &'static str, cell: Cell) -> Column {
-    Column { name, cell, priority: 0 }
-}
-const fn wide(name: &'static str, cell: Cell) -> Column {
-    Column { name, cell, priority: 1 }
-}
+use columns::Column;
 
 /// A kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,9 +17,29 @@ pub enum Kind {
     Service,
     ConfigMap,
     Event,
+    ResourceQuota,
+    Lease,
     Deployment,
+    ReplicaSet,
+    HorizontalPodAutoscaler,
+    CustomResourceDefinition,
     FlinkDeployment,
     FlinkSessionJob,
+    FlinkStateSnapshot,
+    FlinkBlueGreenDeployment,
+    ScaledObject,
+    VerticalPodAutoscaler,
+}
+
+/// Where the scale of an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// JSON pointer of the wanted replicas.
+    pub wanted: &'static str,
+    /// JSON pointer of the replicas that exist.
+    pub present: &'static str,
+    /// JSON pointer of the label selector: a text, or an object with `matchLabels`.
+    pub selector: &'static str,
 }
 
 /// What is known of a kind.
@@ -75,39 +57,48 @@ pub struct Info {
     pub singular: &'static str,
     /// Short names.
     pub short: &'static [&'static str],
+    /// Words such as `all` that include it.
+    pub categories: &'static [&'static str],
     /// Objects live in namespaces.
     pub namespaced: bool,
     /// There is a status subresource.
     pub status: bool,
-    /// `all` includes it.
-    pub in_all: bool,
+    /// There is a scale subresource.
+    pub scale: Option<ScalePaths>,
+    /// `metadata.generation` counts the versions of the spec.
+    pub generation: bool,
+    /// Defined by a CustomResourceDefinition: served while that exists, unknown fields are dropped, no strategic merge.
+    pub custom: bool,
     /// Columns of `kubectl get`.
     pub columns: &'static [Column],
 }
 
 /// The operator's group.
 pub const FLINK_GROUP: &str = "flink.apache.org";
-
-const NAME: Column = column("Name", Cell::Name);
-const AGE: Column = column("Age", Cell::Age);
-const FLINK_COLUMNS: &[Column] = &[
-    NAME,
-    column("Job Status", Cell::At("/status/jobStatus/state")),
-    column("Lifecycle State", Cell::At("/status/lifecycleState")),
-];
+/// The newer group of events: another view of the same objects.
+pub const EVENTS_GROUP: &str = "events.k8s.io";
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 18] = [
         Self::Namespace,
         Self::Node,
         Self::Pod,
         Self::Service,
         Self::ConfigMap,
         Self::Event,
+        Self::ResourceQuota,
+        Self::Lease,
         Self::Deployment,
+        Self::ReplicaSet,
+        Self::HorizontalPodAutoscaler,
+        Self::CustomResourceDefinition,
         Self::FlinkDeployment,
         Self::FlinkSessionJob,
+        Self::FlinkStateSnapshot,
+        Self::FlinkBlueGreenDeployment,
+        Self::ScaledObject,
+        Self::VerticalPodAutoscaler,
     ];
 
     /// The kind with this group, version and plural name.
@@ -121,7 +112,7 @@ impl Kind {
     /// `v1` or `group/version`.
     pub fn api_version(self) -> String {
         let info = self.info();
-        if info.group.is_empty() { info.version.to_owned() } else { format!("{}/{}", info.group, info.version) }
+        group_version(info.group, info.version)
     }
 
     /// `flinkdeployments.flink.apache.org`, as messages of the server call it.
@@ -130,176 +121,21 @@ impl Kind {
         if info.group.is_empty() { info.plural.to_owned() } else { format!("{}.{}", info.plural, info.group) }
     }
 
+    /// `FlinkDeployment.flink.apache.org`, as messages about invalid objects call it.
+    pub fn qualified(self) -> String {
+        let info = self.info();
+        if info.group.is_empty() { info.name.to_owned() } else { format!("{}.{}", info.name, info.group) }
+    }
+
     /// What is known of it.
     pub fn info(self) -> &'static Info {
-        const CORE: Info = Info {
-            name: "",
-            group: "",
-            version: "v1",
-            plural: "",
-            singular: "",
-            short: &[],
-            namespaced: true,
-            status: false,
-            in_all: false,
-            columns: &[NAME, AGE],
-        };
-        match self {
-            Self::Namespace => {
-                const {
-                    &Info {
-                        name: "Namespace",
-                        plural: "namespaces",
-                        singular: "namespace",
-                        short: &["ns"],
-                        namespaced: false,
-                        columns: &[NAME, column("Status", Cell::At("/status/phase")), AGE],
-                        ..CORE
-                    }
-                }
-            }
-            Self::Node => {
-                const {
-                    &Info {
-                        name: "Node",
-                        plural: "nodes",
-                        singular: "node",
-                        short: &["no"],
-                        namespaced: false,
-                        columns: &[
-                            NAME,
-                            column("Status", Cell::NodeReady),
-                            AGE,
-                            column("Version", Cell::At("/status/nodeInfo/kubeletVersion")),
-                        ],
-                        ..CORE
-                    }
-                }
-            }
-            Self::Pod => {
-                const {
-                    &Info {
-                        name: "Pod",
-                        plural: "pods",
-                        singular: "pod",
-                        short: &["po"],
-                        status: true,
-                        in_all: true,
-                        columns: &[
-                            NAME,
-                            column("Ready", Cell::ReadyContainers),
-                            column("Status", Cell::At("/status/phase")),
-                            column("Restarts", Cell::Restarts),
-                            AGE,
-                            wide("IP", Cell::At("/status/podIP")),
-                            wide("Node", Cell::At("/spec/nodeName")),
-                        ],
-                        ..CORE
-                    }
-                }
-            }
-            Self::Service => {
-                const {
-                    &Info {
-                        name: "Service",
-                        plural: "services",
-                        singular: "service",
-                        short: &["svc"],
-                        in_all: true,
-                        columns: &[
-                            NAME,
-                            column("Type", Cell::At("/spec/type")),
-                            column("Cluster-IP", Cell::At("/spec/clusterIP")),
-                            column("Port(s)", Cell::Ports),
-                            AGE,
-                        ],
-                        ..CORE
-                    }
-                }
-            }
-            Self::ConfigMap => {
-                const {
-                    &Info {
-                        name: "ConfigMap",
-                        plural: "configmaps",
-                        singular: "configmap",
-                        short: &["cm"],
-                        columns: &[NAME, column("Data", Cell::DataCount), AGE],
-                        ..CORE
-                    }
-                }
-            }
-            Self::Event => {
-                const {
-                    &Info {
-                        name: "Event",
-                        plural: "events",
-                        singular: "event",
-                        short: &["ev"],
-                        columns: &[
-                            column("Last Seen", Cell::LastSeen),
-                            column("Type", Cell::At("/type")),
-                            column("Reason", Cell::At("/reason")),
-                            column("Object", Cell::Involved),
-                            column("Message", Cell::At("/message")),
-                            wide("Name", Cell::Name),
-                        ],
-                        ..CORE
-                    }
-                }
-            }
-            Self::Deployment => {
-                const {
-                    &Info {
-                        name: "Deployment",
-                        group: "apps",
-                        plural: "deployments",
-                        singular: "deployment",
-                        short: &["deploy"],
-                        status: true,
-                        in_all: true,
-                        columns: &[
-                            NAME,
-                            column("Ready", Cell::ReadyReplicas),
-                            column("Available", Cell::At("/status/availableReplicas")),
-                            AGE,
-                        ],
-                        ..CORE
-                    }
-                }
-            }
-            Self::FlinkDeployment => {
-                const {
-                    &Info {
-                        name: "FlinkDeployment",
-                        group: FLINK_GROUP,
-                        version: "v1beta1",
-                        plural: "flinkdeployments",
-                        singular: "flinkdeployment",
-                        short: &["flinkdep"],
-                        status: true,
-                        columns: FLINK_COLUMNS,
-                        ..CORE
-                    }
-                }
-            }
-            Self::FlinkSessionJob => {
-                const {
-                    &Info {
-                        name: "FlinkSessionJob",
-                        group: FLINK_GROUP,
-                        version: "v1beta1",
-                        plural: "flinksessionjobs",
-                        singular: "flinksessionjob",
-                        short: &["sessionjob"],
-                        status: true,
-                        columns: FLINK_COLUMNS,
-                        ..CORE
-                    }
-                }
-            }
-        }
+        table::info(self)
     }
+}
+
+/// `v1` or `group/version`.
+pub fn group_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
 #[cfg(test)]
@@ -307,10 +143,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_found_by_its_path() {
+    fn every_kind_is_found_by_its_path_and_has_words_of_its_own() {
+        let mut words: Vec<&str> = Vec::new();
         for kind in Kind::ALL {
             let info = kind.info();
             assert_eq!(Kind::find(info.group, info.version, info.plural), Some(kind));
+            assert_eq!(
+                info.custom,
+                info.group == FLINK_GROUP || info.group == "keda.sh" || info.group == "autoscaling.k8s.io"
+            );
+            for word in info.short.iter().chain([&info.plural, &info.singular]) {
+                assert!(!words.contains(word), "{word} is ambiguous");
+                words.push(word);
+            }
         }
         assert_eq!(Kind::find("", "v1", "secrets"), None);
     }

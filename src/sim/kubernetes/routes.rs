@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::kinds::Kind;
 use super::requests::{self, Place};
 use super::store::Key;
-use super::{ApiServer, discovery};
+use super::{ApiServer, definitions, discovery, logs};
 use crate::sim::fault::FaultSpec;
 
 /// Longest request body, bytes; as the real server's.
@@ -67,22 +67,24 @@ pub(super) async fn answer(server: ApiServer, request: Request<Body>) -> Result<
         body,
     };
     let found = |document: Option<Value>| document.map(json_response).ok_or_else(Failure::no_such_path);
+    let served = server.served();
     match segments.as_slice() {
         [] => Ok(json_response(
             json!({"paths": ["/api", "/apis", "/openapi/v3", "/version", "/healthz", "/livez", "/readyz"]}),
         )),
         ["healthz" | "livez" | "readyz", ..] => Ok(Response::new(Body::from("ok"))),
         ["version"] => Ok(json_response(discovery::version())),
-        ["api"] => Ok(groups(&asked, true)),
-        ["apis"] => Ok(groups(&asked, false)),
-        ["api", version] => found(discovery::resource_list("", version)),
-        ["apis", group] => found(discovery::group(group)),
+        ["api"] => Ok(groups(&served, &asked, true)),
+        ["apis"] => Ok(groups(&served, &asked, false)),
+        ["api", version] => found(discovery::resource_list(&served, "", version)),
+        ["apis", group] => found(discovery::group(&served, group)),
         ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => Ok(created(access_review(&asked)?)),
-        ["apis", group, version] => found(discovery::resource_list(group, version)),
-        ["openapi", "v3"] => Ok(json_response(discovery::openapi_index())),
-        ["openapi", "v3", "api", version] => found(discovery::openapi("", version)),
-        ["openapi", "v3", "apis", group, version] => found(discovery::openapi(group, version)),
+        ["apis", group, version] => found(discovery::resource_list(&served, group, version)),
+        ["openapi", "v3"] => Ok(json_response(discovery::openapi_index(&served))),
+        ["openapi", "v3", "api", version] => found(discovery::openapi(&served, "", version)),
+        ["openapi", "v3", "apis", group, version] => found(discovery::openapi(&served, group, version)),
         ["sim", "faults"] => faults(&server, &asked),
+        ["sim", "compact"] => compact(&server, &asked),
         ["api", version, rest @ ..] => objects(server, "", version, rest, asked),
         ["apis", group, version, rest @ ..] => objects(server, group, version, rest, asked),
         _ => Err(Failure::no_such_path()),
@@ -104,6 +106,9 @@ fn objects(
         [] => return Err(Failure::no_such_path()),
     };
     let kind = Kind::find(group, version, plural).ok_or_else(Failure::no_such_path)?;
+    if !server.with_store(|store, _| definitions::served(store, kind)) {
+        return Err(Failure::no_such_path());
+    }
     if !kind.info().namespaced && !namespace.is_empty() {
         return Err(Failure::no_such_path());
     }
@@ -112,20 +117,23 @@ fn objects(
         // A namespaced object has no address without its namespace.
         [_, ..] if kind.info().namespaced && namespace.is_empty() => return Err(Failure::no_such_path()),
         [name] => Place::Object(Key::new(kind, namespace, name)),
+        [name, "log"] if kind == Kind::Pod && asked.method == Method::GET => {
+            return logs::answer(&server, &Key::new(kind, namespace, name), &asked);
+        }
         [name, "status"] if kind.info().status => Place::Status(Key::new(kind, namespace, name)),
         _ => return Err(Failure::no_such_path()),
     };
     requests::answer(server, kind, namespace, place, &asked)
 }
 
-fn groups(asked: &Asked, core: bool) -> Response<Body> {
+fn groups(served: &[Kind], asked: &Asked, core: bool) -> Response<Body> {
     if asked.accept.contains("as=APIGroupDiscoveryList") && asked.accept.contains("v=v2;") {
-        let mut response = json_response(discovery::aggregated(core));
+        let mut response = json_response(discovery::aggregated(served, core));
         let media = HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
         response.headers_mut().insert(header::CONTENT_TYPE, media);
         return response;
     }
-    json_response(if core { discovery::core_versions() } else { discovery::group_list() })
+    json_response(if core { discovery::core_versions() } else { discovery::group_list(served) })
 }
 
 /// Everything is allowed here; a scenario takes rights away by a fault.
@@ -160,6 +168,18 @@ fn faults(server: &ApiServer, asked: &Asked) -> Result<Response<Body>, Failure> 
         }
         _ => Err(Failure::method_not_allowed()),
     }
+}
+
+/// `POST`: nobody can begin a watch or go on with a list from a version that was seen up to now; open watches go on.
+fn compact(server: &ApiServer, asked: &Asked) -> Result<Response<Body>, Failure> {
+    if asked.method != Method::POST {
+        return Err(Failure::method_not_allowed());
+    }
+    let version = server.with_store(|store, _| {
+        store.compact();
+        store.version()
+    });
+    Ok(json_response(json!({"status": "Success", "resourceVersion": version.to_string()})))
 }
 
 /// Forwards to the Flink face behind a service (`operator.md` §6.4): `NAME`, `NAME:PORT` or `SCHEME:NAME:PORT`.

@@ -75,9 +75,7 @@ pub fn check(kind: Kind, name: &str, object: &Value) -> Result<(), Failure> {
             ("spec.taskManager.resource", RESOURCE),
         ],
         Kind::FlinkSessionJob => &[("spec", SESSION_JOB), ("spec.job", JOB)],
-        Kind::Namespace | Kind::Node | Kind::Pod | Kind::Service | Kind::ConfigMap | Kind::Event | Kind::Deployment => {
-            &[]
-        }
+        _ => &[],
     };
     for (place, fields) in places {
         let Some(parent) = object.pointer(&format!("/{}", place.replace('.', "/"))) else { continue };

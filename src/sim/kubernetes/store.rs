@@ -1,6 +1,13 @@
-//! The objects of the embedded API server: versions, generations, finalizers, owners, and the history that watches are served from.
+//! The objects of the embedded API server: versions, generations, owners, and the history that watches are served from.
+//!
+//! This is also the way in for what simulates a cluster (`sim::operator` and its like): inside [`super::ApiServer::with_store`] it creates,
+//! updates, deletes and lists objects by [`Key`], sees what changed with [`Store::since`], and every watch learns of what it did. How objects
+//! go (finalizers, graceful ends, owners) is in [`deletion`], what is remembered of the past in [`history`].
 
-use std::collections::{BTreeMap, VecDeque};
+pub mod deletion;
+pub mod history;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -9,11 +16,11 @@ use super::failure::Failure;
 use super::kinds::Kind;
 use super::schema;
 use crate::sim::noise::hash128;
+pub use history::Change;
+use history::History;
 
-/// Changes kept for watches that resume.
-const HISTORY: usize = 8_192;
-/// The first version; not 1, so that nobody takes it for a counter of their own.
-const FIRST_VERSION: u64 = 1_000;
+/// Events kept at most; the oldest go first.
+const EVENTS: usize = 20_000;
 
 /// Where an object is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,21 +38,6 @@ impl Key {
     pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
         Self { kind, namespace: namespace.to_owned(), name: name.to_owned() }
     }
-}
-
-/// One change in the history.
-#[derive(Debug, Clone)]
-pub struct Change {
-    /// Version of the change.
-    pub version: u64,
-    /// Which object.
-    pub key: Key,
-    /// The object before; none for a creation.
-    pub before: Option<Arc<Value>>,
-    /// The object after; of a removal the last state, with the version of the removal.
-    pub after: Arc<Value>,
-    /// It is gone.
-    pub removed: bool,
 }
 
 /// Which part of an object a write may change.
@@ -67,44 +59,37 @@ pub enum Write {
 }
 
 /// All objects.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Store {
-    version: u64,
-    forgotten: u64,
     created: u64,
     objects: BTreeMap<Key, Arc<Value>>,
-    history: VecDeque<Change>,
-}
-
-impl Default for Store {
-    fn default() -> Self {
-        Self {
-            version: FIRST_VERSION,
-            forgotten: FIRST_VERSION,
-            created: 0,
-            objects: BTreeMap::new(),
-            history: VecDeque::new(),
-        }
-    }
+    history: History,
+    /// By the uid of an owner: the objects that name it.
+    dependents: HashMap<String, BTreeSet<Key>>,
+    /// Objects in each namespace.
+    population: HashMap<String, usize>,
+    /// Pods whose containers were told to end, by the time when they have.
+    ending: BTreeSet<(i64, Key)>,
+    /// Events in the order of their creation.
+    events: VecDeque<Key>,
+    /// Pods that went since the last look.
+    gone_pods: Vec<Key>,
 }
 
 impl Store {
     /// The newest version.
     pub fn version(&self) -> u64 {
-        self.version
+        self.history.version()
     }
 
-    /// Versions before this one cannot be resumed from.
+    /// Versions before this one cannot be begun from.
     pub fn oldest(&self) -> u64 {
-        self.forgotten
+        self.history.oldest()
     }
 
-    /// Forgets the history, as a compaction does.
+    /// Forgets the past, as a compaction does: nobody can begin from a version that was seen up to now, open watches go on.
     pub fn compact(&mut self) {
-        self.history.clear();
-        // The version itself moves on, so that nobody can resume from what was just seen.
-        self.version += 1;
-        self.forgotten = self.version;
+        self.history.compact();
     }
 
     /// One object.
@@ -114,11 +99,28 @@ impl Store {
 
     /// Objects of a kind by namespace and name; an empty namespace means all.
     pub fn list<'a>(&'a self, kind: Kind, namespace: &'a str) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> + 'a {
-        let from = Key::new(kind, namespace, "");
         self.objects
-            .range(from..)
-            .take_while(move |(k, _)| k.kind == kind)
-            .filter(move |(k, _)| namespace.is_empty() || k.namespace == namespace)
+            .range(Key::new(kind, namespace, "")..)
+            .take_while(move |(k, _)| k.kind == kind && (namespace.is_empty() || k.namespace == namespace))
+    }
+
+    /// Objects as they were at a version, by namespace and name.
+    ///
+    /// # Errors
+    /// 410 if that version is forgotten.
+    pub fn list_at(&self, kind: Kind, namespace: &str, version: u64) -> Result<BTreeMap<Key, Arc<Value>>, Failure> {
+        let mut all: BTreeMap<Key, Arc<Value>> =
+            self.list(kind, namespace).map(|(k, o)| (k.clone(), o.clone())).collect();
+        for (key, past) in self.history.undo(version)? {
+            if key.kind != kind || !(namespace.is_empty() || key.namespace == namespace) {
+                continue;
+            }
+            match past {
+                Some(object) => all.insert(key.clone(), object.clone()),
+                None => all.remove(key),
+            };
+        }
+        Ok(all)
     }
 
     /// Changes after `version`, oldest first.
@@ -126,17 +128,18 @@ impl Store {
     /// # Errors
     /// 410 if some of them are forgotten.
     pub fn since(&self, version: u64) -> Result<impl Iterator<Item = &Change>, Failure> {
-        if version < self.forgotten {
-            return Err(Failure::expired(version, self.forgotten));
-        }
-        let start = self.history.partition_point(|c| c.version <= version);
-        Ok(self.history.range(start..))
+        self.history.since(version)
+    }
+
+    /// Changes after `version` for an open watch; none if it is so far behind that it must begin anew.
+    pub fn following(&self, version: u64) -> Option<impl Iterator<Item = &Change>> {
+        self.history.following(version)
     }
 
     /// Creates an object.
     ///
     /// # Errors
-    /// 404 without its namespace, 409 if it exists, 422 if it is not valid.
+    /// 404 without its namespace, 403 if that is being deleted, 409 if it exists, 422 if it is not valid.
     pub fn create(&mut self, key: Key, mut object: Value, now: i64, write: Write) -> Result<Arc<Value>, Failure> {
         if key.name.is_empty() {
             return Err(Failure::invalid(
@@ -146,8 +149,13 @@ impl Store {
                 "Required value: name or generateName is required",
             ));
         }
-        if key.kind.info().namespaced && self.get(&Key::new(Kind::Namespace, "", &key.namespace)).is_none() {
-            return Err(Failure::not_found(Kind::Namespace, &key.namespace));
+        if key.kind.info().namespaced {
+            let Some(namespace) = self.get(&Key::new(Kind::Namespace, "", &key.namespace)) else {
+                return Err(Failure::not_found(Kind::Namespace, &key.namespace));
+            };
+            if namespace.pointer("/metadata/deletionTimestamp").is_some() {
+                return Err(Failure::namespace_ends(&key));
+            }
         }
         if self.objects.contains_key(&key) {
             return Err(Failure::already_exists(key.kind, &key.name));
@@ -158,10 +166,7 @@ impl Store {
         let info = key.kind.info();
         object["apiVersion"] = key.kind.api_version().into();
         object["kind"] = info.name.into();
-        if info.status
-            && info.group == super::kinds::FLINK_GROUP
-            && let Value::Object(map) = &mut object
-        {
+        if let (true, true, Value::Object(map)) = (info.status, info.custom, &mut object) {
             map.shift_remove("status");
         }
         let meta = metadata(&mut object);
@@ -171,8 +176,18 @@ impl Store {
         }
         meta["uid"] = uuid(uid).into();
         meta["creationTimestamp"] = rfc3339(now).into();
-        meta["generation"] = 1.into();
-        Ok(self.put(key, object, write))
+        if info.generation {
+            meta["generation"] = 1.into();
+        }
+        if let (Kind::Event, Write::Real) = (key.kind, write) {
+            self.events.push_back(key.clone());
+        }
+        let object = self.put(key, object, write);
+        while self.events.len() > EVENTS {
+            let Some(oldest) = self.events.pop_front() else { break };
+            self.remove(&oldest, now);
+        }
+        Ok(object)
     }
 
     /// Changes an object by `change`.
@@ -198,19 +213,18 @@ impl Store {
         if !after.is_object() {
             return Err(Failure::bad_request("the object must stay an object"));
         }
-        self.settle(key, &before, &mut after, part);
+        settle(key, &before, &mut after, part);
         schema::check(key.kind, &key.name, &after)?;
         if after == *before {
             return Ok(before);
         }
-        if before.get("spec") != after.get("spec") {
+        if key.kind.info().generation && before.get("spec") != after.get("spec") {
             let generation = before.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
             metadata(&mut after)["generation"] = (generation + 1).into();
         }
-        let meta = metadata(&mut after);
-        let deleting = meta.get("deletionTimestamp").is_some();
-        let held = meta.get("finalizers").and_then(Value::as_array).is_some_and(|f| !f.is_empty());
-        if deleting && !held {
+        let ends = after.pointer("/metadata/deletionTimestamp").is_some() && !held(&after);
+        let graceful = after.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64) > Some(0);
+        if ends && !graceful && key.kind != Kind::Namespace {
             if write == Write::Real {
                 self.remove(key, now);
             }
@@ -219,135 +233,129 @@ impl Store {
         Ok(self.put(key.clone(), after, write))
     }
 
-    /// Puts back what a write may not change.
-    fn settle(&self, key: &Key, before: &Value, after: &mut Value, part: Part) {
-        let info = key.kind.info();
-        let keep = |after: &mut Value, name: &str| match before.get(name) {
-            Some(value) => after[name] = value.clone(),
-            None => {
-                if let Value::Object(map) = after {
-                    map.shift_remove(name);
-                }
-            }
-        };
-        keep(after, "apiVersion");
-        keep(after, "kind");
-        match part {
-            Part::Main if info.status => keep(after, "status"),
-            Part::Main => {}
-            Part::Status => {
-                let status = after.get("status").cloned();
-                *after = before.clone();
-                match status {
-                    Some(status) => after["status"] = status,
-                    None => {
-                        if let Value::Object(map) = after {
-                            map.shift_remove("status");
-                        }
-                    }
-                }
-            }
-        }
-        let fixed = before.get("metadata").cloned().unwrap_or_default();
-        let meta = metadata(after);
-        for name in
-            ["name", "namespace", "uid", "creationTimestamp", "generation", "deletionTimestamp", "resourceVersion"]
-        {
-            match fixed.get(name) {
-                Some(value) => meta[name] = value.clone(),
-                None => {
-                    if let Value::Object(map) = meta {
-                        map.shift_remove(name);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Asks for the removal of an object: at once, or by a deletion time if finalizers hold it. Objects that it owns go with it.
-    ///
-    /// # Errors
-    /// 404 without the object.
-    pub fn delete(&mut self, key: &Key, now: i64, write: Write) -> Result<Arc<Value>, Failure> {
-        let before = self.get(key).cloned().ok_or_else(|| Failure::not_found(key.kind, &key.name))?;
-        let held = before.pointer("/metadata/finalizers").and_then(Value::as_array).is_some_and(|f| !f.is_empty());
-        if !held {
-            if write == Write::Real {
-                self.remove(key, now);
-            }
-            return Ok(before);
-        }
-        if before.pointer("/metadata/deletionTimestamp").is_some() {
-            return Ok(before);
-        }
-        let mut after = (*before).clone();
-        let generation = before.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
-        let meta = metadata(&mut after);
-        meta["deletionTimestamp"] = rfc3339(now).into();
-        meta["deletionGracePeriodSeconds"] = 0.into();
-        meta["generation"] = (generation + 1).into();
-        Ok(self.put(key.clone(), after, write))
-    }
-
-    fn remove(&mut self, key: &Key, now: i64) {
-        let Some(before) = self.objects.remove(key) else { return };
-        self.version += 1;
-        let mut after = (*before).clone();
-        metadata(&mut after)["resourceVersion"] = self.version.to_string().into();
-        let uid = before.pointer("/metadata/uid").cloned();
-        self.remember(Change {
-            version: self.version,
-            key: key.clone(),
-            before: Some(before),
-            after: Arc::new(after),
-            removed: true,
-        });
-        let owned: Vec<Key> = self
-            .objects
-            .iter()
-            .filter(|(k, o)| {
-                k.namespace == key.namespace
-                    && o.pointer("/metadata/ownerReferences")
-                        .and_then(Value::as_array)
-                        .is_some_and(|owners| owners.iter().any(|owner| owner.get("uid") == uid.as_ref()))
-            })
-            .map(|(k, _)| k.clone())
-            .collect();
-        for key in owned {
-            let _ = self.delete(&key, now, Write::Real);
-        }
-        if key.kind == Kind::Namespace {
-            let inside: Vec<Key> = self.objects.keys().filter(|k| k.namespace == key.name).cloned().collect();
-            for key in inside {
-                let _ = self.delete(&key, now, Write::Real);
-            }
-        }
-    }
-
     fn put(&mut self, key: Key, mut object: Value, write: Write) -> Arc<Value> {
         if write == Write::DryRun {
             return Arc::new(object);
         }
-        self.version += 1;
-        metadata(&mut object)["resourceVersion"] = self.version.to_string().into();
+        let version = self.history.next_version();
+        metadata(&mut object)["resourceVersion"] = version.to_string().into();
         let after = Arc::new(object);
         let before = self.objects.insert(key.clone(), after.clone());
-        self.remember(Change { version: self.version, key, before, after: after.clone(), removed: false });
+        let (was, is) = (before.as_deref().map(owner_uids).unwrap_or_default(), owner_uids(&after));
+        for uid in was.difference(&is) {
+            self.forget_dependent(uid, &key);
+        }
+        for uid in is {
+            self.dependents.entry(uid).or_default().insert(key.clone());
+        }
+        if before.is_none() {
+            *self.population.entry(key.namespace.clone()).or_default() += 1;
+        }
+        self.history.remember(Change { version, key, before, after: after.clone(), removed: false });
         after
     }
 
-    fn remember(&mut self, change: Change) {
-        self.history.push_back(change);
-        while self.history.len() > HISTORY {
-            if let Some(old) = self.history.pop_front() {
-                self.forgotten = old.version;
+    /// Takes an object out, with its place in the indexes.
+    fn take(&mut self, key: &Key) -> Option<Arc<Value>> {
+        let before = self.objects.remove(key)?;
+        let version = self.history.next_version();
+        let mut after = (*before).clone();
+        metadata(&mut after)["resourceVersion"] = version.to_string().into();
+        for uid in owner_uids(&before) {
+            self.forget_dependent(&uid, key);
+        }
+        if let Some(count) = self.population.get_mut(&key.namespace) {
+            *count = count.saturating_sub(1);
+        }
+        let change =
+            Change { version, key: key.clone(), before: Some(before.clone()), after: Arc::new(after), removed: true };
+        self.history.remember(change);
+        if key.kind == Kind::Pod {
+            self.gone_pods.push(key.clone());
+        }
+        Some(before)
+    }
+
+    /// Pods that went since the last look.
+    pub(super) fn take_gone_pods(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.gone_pods)
+    }
+
+    fn forget_dependent(&mut self, uid: &str, key: &Key) {
+        if let Some(keys) = self.dependents.get_mut(uid) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.dependents.remove(uid);
             }
         }
     }
 }
 
+/// Puts back what a write may not change.
+fn settle(key: &Key, before: &Value, after: &mut Value, part: Part) {
+    let info = key.kind.info();
+    let keep = |after: &mut Value, name: &str| match before.get(name) {
+        Some(value) => after[name] = value.clone(),
+        None => {
+            if let Value::Object(map) = after {
+                map.shift_remove(name);
+            }
+        }
+    };
+    keep(after, "apiVersion");
+    keep(after, "kind");
+    match part {
+        Part::Main if info.status => keep(after, "status"),
+        Part::Main => {}
+        Part::Status => {
+            let status = after.get("status").cloned();
+            *after = before.clone();
+            match status {
+                Some(status) => after["status"] = status,
+                None => {
+                    if let Value::Object(map) = after {
+                        map.shift_remove("status");
+                    }
+                }
+            }
+        }
+    }
+    let fixed = before.get("metadata").cloned().unwrap_or_default();
+    let meta = metadata(after);
+    for name in [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "resourceVersion",
+    ] {
+        match fixed.get(name) {
+            Some(value) => meta[name] = value.clone(),
+            None => {
+                if let Value::Object(map) = meta {
+                    map.shift_remove(name);
+                }
+            }
+        }
+    }
+}
+
+/// Finalizers hold the object.
+fn held(object: &Value) -> bool {
+    object.pointer("/metadata/finalizers").and_then(Value::as_array).is_some_and(|f| !f.is_empty())
+}
+
+fn owner_uids(object: &Value) -> BTreeSet<String> {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let uids = owners.into_iter().flatten().filter_map(|o| o.get("uid").and_then(Value::as_str));
+    uids.map(str::to_owned).collect()
+}
+
 /// The metadata of an object, made if it is not there.
-fn metadata(object: &mut Value) -> &mut Value {
+pub(super) fn metadata(object: &mut Value) -> &mut Value {
     if !object.get("metadata").is_some_and(Value::is_object) {
         object["metadata"] = json!({});
     }
@@ -434,32 +442,6 @@ mod tests {
     }
 
     #[test]
-    fn finalizers_hold_an_object_and_what_it_owns_goes_with_it() {
-        let mut store = store();
-        let object = store
-            .create(
-                key(),
-                json!({"metadata": {"finalizers": ["flinkdeployments.flink.apache.org/finalizer"]}, "spec": {}}),
-                0,
-                Write::Real,
-            )
-            .unwrap();
-        let owned = Key::new(Kind::ConfigMap, "flink", "autoscaler-a");
-        let owner = json!([{"kind": "FlinkDeployment", "name": "a", "uid": object["metadata"]["uid"]}]);
-        store.create(owned.clone(), json!({"metadata": {"ownerReferences": owner}}), 0, Write::Real).unwrap();
-        let held = store.delete(&key(), 0, Write::Real).unwrap();
-        assert!(held["metadata"]["deletionTimestamp"].is_string());
-        assert!(store.get(&owned).is_some());
-        let release = |o: &mut Value| {
-            o["metadata"]["finalizers"] = json!([]);
-            Ok(())
-        };
-        store.update(&key(), Part::Main, 0, Write::Real, release).unwrap();
-        assert!(store.get(&key()).is_none());
-        assert!(store.get(&owned).is_none());
-    }
-
-    #[test]
     fn the_history_tells_every_change_since_a_version_until_it_is_compacted() {
         let mut store = store();
         let from = store.version();
@@ -478,7 +460,7 @@ mod tests {
         let mut store = store();
         store.create(key(), json!({"spec": {"n": 0}}), 0, Write::Real).unwrap();
         let from = store.version();
-        for n in 1..=HISTORY + 1 {
+        for n in 1..=history::CHANGES + 1 {
             let change = |o: &mut Value| {
                 o["spec"]["n"] = n.into();
                 Ok(())
@@ -486,6 +468,50 @@ mod tests {
             store.update(&key(), Part::Main, 0, Write::Real, change).unwrap();
         }
         assert_eq!(store.since(from).err().map(|f| f.code), Some(410));
-        assert_eq!(store.since(from + 1).unwrap().count(), HISTORY);
+        assert_eq!(store.since(from + 1).unwrap().count(), history::CHANGES);
+    }
+
+    #[test]
+    fn after_a_compaction_open_watches_go_on() {
+        let mut store = store();
+        let seen = store.version();
+        store.compact();
+        store.create(key(), json!({"spec": {}}), 0, Write::Real).unwrap();
+        assert_eq!(store.since(seen).err().map(|f| f.code), Some(410));
+        assert_eq!(store.following(seen).map(Iterator::count), Some(1));
+    }
+
+    #[test]
+    fn the_past_can_be_listed() {
+        let mut store = store();
+        let (a, b) = (key(), Key::new(Kind::FlinkDeployment, "flink", "b"));
+        store.create(a.clone(), json!({"spec": {"image": "1"}}), 0, Write::Real).unwrap();
+        let then = store.version();
+        let image = |o: &mut Value| {
+            o["spec"]["image"] = "2".into();
+            Ok(())
+        };
+        store.update(&a, Part::Main, 0, Write::Real, image).unwrap();
+        store.create(b.clone(), json!({}), 0, Write::Real).unwrap();
+        let later = store.version();
+        store.delete(&a, 0, Write::Real).unwrap();
+        let names = |version: u64| -> Vec<String> {
+            let all = store.list_at(Kind::FlinkDeployment, "flink", version).unwrap();
+            all.iter().map(|(k, o)| format!("{}:{}", k.name, o["spec"]["image"].as_str().unwrap_or("-"))).collect()
+        };
+        assert_eq!(names(then), ["a:1"]);
+        assert_eq!(names(later), ["a:2", "b:-"]);
+        assert_eq!(names(store.version()), ["b:-"]);
+    }
+
+    #[test]
+    fn the_oldest_events_go_first() {
+        let mut store = store();
+        let event = |n: usize| Key::new(Kind::Event, "flink", &format!("e{n:06}"));
+        for n in 0..=EVENTS {
+            store.create(event(n), json!({}), 0, Write::Real).unwrap();
+        }
+        assert_eq!(store.list(Kind::Event, "").count(), EVENTS);
+        assert!(store.get(&event(0)).is_none() && store.get(&event(EVENTS)).is_some());
     }
 }

@@ -92,11 +92,17 @@ pub(super) fn watch(server: ApiServer, kind: Kind, namespace: &str, asked: &Aske
 impl Watching {
     /// Without a version, or when asked for, what exists comes first.
     fn begin(&mut self, from: Option<u64>, initial: bool) {
+        let server = self.server.clone();
         if let (Some(from), false) = (from, initial) {
             self.cursor = from;
+            let oldest = server.with_store(|store, _| store.oldest());
+            if from < oldest {
+                // As the real server does: the watch is opened, and all it says is that it cannot go on.
+                let line = self.refuse(&Failure::expired(from, oldest));
+                self.first.push_back(String::from_utf8_lossy(&line).into_owned());
+            }
             return;
         }
-        let server = self.server.clone();
         let (objects, version) = server.with_store(|store, _| {
             let objects: Vec<_> = store.list(self.kind, &self.namespace).map(|(_, o)| o.clone()).collect();
             (objects, store.version())
@@ -117,7 +123,8 @@ impl Watching {
     async fn next(&mut self) -> Option<Result<Bytes, std::io::Error>> {
         loop {
             if self.over {
-                return None;
+                let last: String = self.first.drain(..).collect();
+                return (!last.is_empty()).then(|| Ok(last.into()));
             }
             match self.fault() {
                 Some(Fault::ApiGone) => {
@@ -188,16 +195,18 @@ impl Watching {
     /// Lines for everything that changed since the cursor.
     fn news(&mut self) -> Result<String, Failure> {
         let server = self.server.clone();
-        let changes: Vec<Change> = server.with_store(|store, _| {
-            let changes: Vec<Change> = store.since(self.cursor)?.cloned().collect();
-            self.cursor = self.cursor.max(store.version());
-            Ok(changes)
+        let mine =
+            |c: &&Change| c.key.kind == self.kind && (self.namespace.is_empty() || c.key.namespace == self.namespace);
+        let (changes, version): (Vec<Change>, u64) = server.with_store(|store, _| {
+            let changes = match store.following(self.cursor) {
+                Some(changes) => changes.filter(mine).cloned().collect(),
+                None => return Err(Failure::expired(self.cursor, store.oldest())),
+            };
+            Ok((changes, store.version()))
         })?;
+        self.cursor = self.cursor.max(version);
         let mut lines = String::new();
         for change in changes {
-            if change.key.kind != self.kind || !(self.namespace.is_empty() || change.key.namespace == self.namespace) {
-                continue;
-            }
             // An object that begins or ceases to be selected is added or deleted for this watch.
             let was = change.before.as_deref().is_some_and(|o| self.selector.matches(o));
             let is = !change.removed && self.selector.matches(&change.after);
