@@ -35,11 +35,11 @@ use axum::Router;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use definitions::Release;
 use kinds::Kind;
 use logs::Logs;
 use store::{Key, Store, Write};
 
+use super::operator::Release;
 use super::scenario::Scenario;
 use super::world::SharedWorld;
 
@@ -85,7 +85,7 @@ impl ApiServer {
         for name in ["default", "kube-system"] {
             server.create_namespace(name);
         }
-        for kind in definitions::of_release(Release::minor(0)) {
+        for kind in definitions::of_release(Release::OLDEST) {
             definitions::install(&server, kind);
         }
         server
@@ -93,7 +93,7 @@ impl ApiServer {
 
     /// Brings the server in line with a scenario: the kinds of its operator's release.
     pub fn configure(&self, scenario: &Scenario) {
-        for kind in definitions::of_release(Release::parse(&scenario.operator.version)) {
+        for kind in definitions::of_release(scenario.operator.version) {
             definitions::install(self, kind);
         }
     }

@@ -1,51 +1,20 @@
 //! CustomResourceDefinitions: which custom kinds the server serves, by the release of the operator that was installed.
 
-use std::fmt;
-
 use serde_json::{Value, json};
 
 use super::ApiServer;
 use super::kinds::Kind;
 use super::store::{Key, Store, Write};
-
-/// A release of the operator, as far as its resources differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Release(u8);
-
-impl Release {
-    /// The first minor release of a line `1.x`.
-    pub const fn minor(minor: u8) -> Self {
-        Self(minor)
-    }
-
-    /// Reads `1.8`, `1.12.0` or `main`; what cannot be read is the newest.
-    pub fn parse(text: &str) -> Self {
-        let minor = text.trim().trim_start_matches('v').strip_prefix("1.");
-        let minor = minor.and_then(|m| m.split(['.', '-']).next()).and_then(|m| m.parse().ok());
-        Self(minor.unwrap_or(u8::MAX))
-    }
-}
-
-impl fmt::Display for Release {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            u8::MAX => f.write_str("main"),
-            minor => write!(f, "1.{minor}"),
-        }
-    }
-}
+use crate::sim::operator::Release;
 
 /// The kinds that a release of the operator brings (`operator.md` §1.1).
 pub fn of_release(release: Release) -> impl Iterator<Item = Kind> {
-    [
-        (Kind::FlinkDeployment, 0),
-        (Kind::FlinkSessionJob, 0),
-        (Kind::FlinkStateSnapshot, 10),
-        (Kind::FlinkBlueGreenDeployment, 14),
-    ]
-    .into_iter()
-    .filter(move |(_, since)| release >= Release::minor(*since))
-    .map(|(kind, _)| kind)
+    Kind::ALL.into_iter().filter(move |kind| match kind {
+        Kind::FlinkDeployment | Kind::FlinkSessionJob => true,
+        Kind::FlinkStateSnapshot => release.snapshots(),
+        Kind::FlinkBlueGreenDeployment => release.blue_green(),
+        _ => false,
+    })
 }
 
 /// Where the definition of a kind is.
@@ -106,8 +75,7 @@ mod tests {
 
     #[test]
     fn releases_bring_their_kinds() {
-        let count = |text: &str| of_release(Release::parse(text)).count();
+        let count = |text: &str| of_release(Release::parse(text).unwrap()).count();
         assert_eq!([count("1.8"), count("1.9.0"), count("1.10"), count("1.14.0"), count("main")], [2, 2, 3, 4, 4]);
-        assert_eq!(Release::parse("v1.11").to_string(), "1.11");
     }
 }
