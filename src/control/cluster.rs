@@ -3,9 +3,9 @@
 //! Owns the connection's state, `/overview` and `/jobs/overview`, TaskManagers while somebody looks at them, and the metrics of
 //! the whole cluster that every job's turn needs (asked once for all of them). It starts a pilot for every job that appears.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::adapters::flink::{self as adapter, TaskManagerMetrics};
 use super::shared::{Shared, pause_before};
 use crate::domain::Timestamp;
-use crate::domain::freshness::Observed;
+use crate::domain::freshness::{Observed, age};
 use crate::domain::ids::{ClusterKey, JobId, SourceId};
 use crate::domain::job::{ClusterView, Scheduler};
 use crate::domain::memory::PoolUsage;
@@ -26,6 +26,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A turn that comes this much early still asks for the metrics of its own period, so that a job alone on its cluster never takes
 /// the same answer twice.
 const EARLY: Duration = Duration::from_millis(100);
+/// A job of a session cluster that no resource named for this long was submitted by hand: two of the operator's reconcile
+/// intervals.
+const UNCLAIMED: Duration = Duration::from_secs(120);
 
 /// A connection that is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +94,18 @@ pub(super) struct ClusterLink {
     task_managers: tokio::sync::Mutex<(adapter::TaskManagerCollector, Option<Observed<Arc<TaskManagerMetrics>>>)>,
     applying: AtomicUsize,
     hurry: Notify,
+    /// Memory limit of a TaskManager's container by the resource, bytes; 0 if it is not known.
+    container_limit: AtomicU64,
+    claims: Mutex<Claims>,
+}
+
+/// Which jobs of a session cluster belong to resources of the operator.
+#[derive(Debug, Default)]
+struct Claims {
+    /// Every job that a resource named since the cluster is watched: what replaces a job leaves the old one in Flink's list.
+    jobs: BTreeSet<JobId>,
+    /// Some resource of this cluster has no job yet: any job may turn out to be its.
+    awaited: bool,
 }
 
 impl ClusterLink {
@@ -117,7 +132,52 @@ impl ClusterLink {
             task_managers: tokio::sync::Mutex::default(),
             applying: AtomicUsize::new(0),
             hurry: Notify::new(),
+            container_limit: AtomicU64::new(0),
+            claims: Mutex::default(),
         }
+    }
+
+    /// Takes the memory limit of a TaskManager's container by the resource, bytes.
+    pub fn set_container_limit(&self, bytes: Option<u64>) {
+        self.container_limit.store(bytes.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    fn container_limit(&self) -> Option<u64> {
+        Some(self.container_limit.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
+    /// Takes the jobs of the resources on this cluster, and whether a resource is still without one.
+    pub fn claim(&self, jobs: impl IntoIterator<Item = JobId>, awaited: bool) {
+        let mut claims = self.claims();
+        claims.jobs.extend(jobs);
+        claims.awaited = awaited;
+    }
+
+    /// A resource of the operator stands behind this job.
+    pub fn is_claimed(&self, job: JobId) -> bool {
+        self.claims().jobs.contains(&job)
+    }
+
+    /// The jobs of a list that somebody submitted outside the operator: alive, and for so long that a resource would name them.
+    pub fn outsiders<'a>(&self, state: &'a ClusterState) -> Vec<&'a JobSummary> {
+        let mut claims = self.claims();
+        claims.jobs.retain(|job| state.jobs.contains_key(job));
+        let Some(now) = state.at.filter(|_| !claims.awaited) else { return Vec::new() };
+        let old = |job: &&JobSummary| job.start_time.is_some_and(|start| age(start, now) >= UNCLAIMED);
+        let alive = state.jobs.values().filter(|job| !job.state.is_terminal());
+        alive.filter(old).filter(|job| !claims.jobs.contains(&job.id)).collect()
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cluster is gone, and all jobs with it.
+    pub fn retire(&self) {
+        self.state.send_modify(|state| {
+            let state = Arc::make_mut(state);
+            (state.lost, state.jobs) = (None, BTreeMap::new());
+        });
     }
 
     pub fn subscribe(&self) -> watch::Receiver<Arc<ClusterState>> {
@@ -220,6 +280,7 @@ pub(super) async fn poll(shared: Arc<Shared>, link: Arc<ClusterLink>, listed: im
         tokio::select! {
             () = tokio::time::sleep_until(wake) => {}
             () = link.hurry.notified() => lists_at = Instant::now(),
+            () = shared.reconnect.notified(), if attempt > 0 => lists_at = Instant::now(),
             changed = ready.changed() => if changed.is_err() { return },
             changed = interest.changed() => {
                 if changed.is_err() {
@@ -370,8 +431,20 @@ impl TaskManagers {
                     }
                     known.clone_from(&view.pools);
                 }
-                let observed = Observed::new(Arc::new(views), shared.now());
-                shared.board.update_cluster(&link.key, || new_view(link), |view| view.task_managers = Some(observed));
+                let now = shared.now();
+                shared.board.update_cluster(
+                    &link.key,
+                    || new_view(link),
+                    |view| {
+                        for tm in &mut views {
+                            // The pod itself knows best; a TaskManager has its name on Kubernetes.
+                            let pods = view.pods.as_ref().map(|pods| pods.value.pods.as_slice()).unwrap_or_default();
+                            let pod = pods.iter().find(|pod| pod.name == tm.id);
+                            tm.container_limit = pod.and_then(|pod| pod.memory_limit).or(link.container_limit());
+                        }
+                        view.task_managers = Some(Observed::new(Arc::new(views), now));
+                    },
+                );
             }
             Err(error) => tracing::debug!(cluster = %link.key, %error, "TaskManagers could not be read"),
         }

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cluster::{self, ClusterLink};
+use super::cluster::{self, ClusterLink, ClusterState};
 use super::config::KubernetesSource;
 use super::health::OperatorWord;
 use super::ownership::OVERRIDES_KEY;
@@ -125,6 +125,7 @@ impl Fleet {
         self.clusters.retain(|uid, flown| {
             let stays = resources.contains_key(uid);
             if !stays {
+                flown.link.retire();
                 self.shared.board.remove_cluster(&flown.link.key);
             }
             stays
@@ -132,9 +133,14 @@ impl Fleet {
         // A dropped sender tells the pilot that its resource is gone.
         self.subjects.retain(|uid, _| resources.contains_key(uid));
         let all: Vec<Arc<Resource>> = self.resources.values().cloned().collect();
+        let of_cluster = |job: &Resource, cluster: &Resource| {
+            job.deployment_name.as_ref() == Some(&cluster.reference.name)
+                && job.reference.namespace == cluster.reference.namespace
+        };
         for resource in &all {
             if !resource.reference.session_job {
-                self.fly_cluster(resource);
+                let jobs: Vec<&Arc<Resource>> = all.iter().filter(|job| of_cluster(job, resource)).collect();
+                self.fly_cluster(resource, &jobs);
             }
         }
         for resource in &all {
@@ -142,29 +148,49 @@ impl Fleet {
         }
     }
 
-    fn fly_cluster(&mut self, deployment: &Arc<Resource>) {
-        let ready = deployment.job_manager.as_deref() == Some("READY") && !deployment.deleting;
-        if let Some(flown) = self.clusters.get(&deployment.uid) {
-            flown.link.set_ready(ready);
-            return;
-        }
+    /// Flies the cluster of a deployment on which the session jobs `jobs` run.
+    fn fly_cluster(&mut self, deployment: &Arc<Resource>, jobs: &[&Arc<Resource>]) {
+        let link = match self.clusters.get(&deployment.uid) {
+            Some(flown) => Arc::clone(&flown.link),
+            None => self.start_cluster(deployment),
+        };
+        let awaited = jobs.iter().any(|job| job.job_id.is_none() && !job.suspended);
+        link.claim(jobs.iter().filter_map(|job| job.job_id), awaited);
+        link.set_container_limit(deployment.task_manager_limit());
+        link.set_ready(deployment.job_manager.as_deref() == Some("READY") && !deployment.deleting);
+    }
+
+    fn start_cluster(&mut self, deployment: &Arc<Resource>) -> Arc<ClusterLink> {
         let reference = &deployment.reference;
         let link = Arc::new(ClusterLink::new(
             ClusterKey::new(format!("k8s:{}", deployment.uid)),
             self.source.id.clone(),
             reference.name.clone(),
             Some(reference.namespace.clone()),
-            None,
+            self.source.api.page(deployment),
             FlinkClient::new(self.source.api.job_manager(reference), self.shared.config.client),
             false,
         ));
-        link.set_ready(ready);
+        // Nothing is asked before it is said to be ready.
+        link.set_ready(false);
+        let session = deployment.kind == JobKind::SessionCluster;
         let (shared, polled) = (Arc::clone(&self.shared), Arc::clone(&link));
         let poller = tokio::spawn(async move {
             let name = format!("cluster {}", polled.key);
-            supervise(&name, |_, _| {}, || cluster::poll(Arc::clone(&shared), Arc::clone(&polled), |_| {})).await;
+            let poll = || {
+                let (told, link) = (Arc::clone(&shared), Arc::clone(&polled));
+                let listed = move |state: &ClusterState| {
+                    if session {
+                        fly_outsiders(&told, &link, state);
+                    }
+                };
+                cluster::poll(Arc::clone(&shared), Arc::clone(&polled), listed)
+            };
+            supervise(&name, |_, _| {}, poll).await;
         });
-        self.clusters.insert(deployment.uid.clone(), Flown { link, _poller: AbortOnDropHandle::new(poller) });
+        let flown = Flown { link: Arc::clone(&link), _poller: AbortOnDropHandle::new(poller) };
+        self.clusters.insert(deployment.uid.clone(), flown);
+        link
     }
 
     fn fly_job(&mut self, resource: &Arc<Resource>, all: &[Arc<Resource>]) {
@@ -209,6 +235,23 @@ impl Fleet {
                 }
             }
         }
+    }
+}
+
+/// Starts a pilot for every job of a session cluster that was submitted outside the operator and has none. It flies as on plain
+/// Flink: no resource describes it.
+fn fly_outsiders(shared: &Arc<Shared>, link: &Arc<ClusterLink>, state: &ClusterState) {
+    for job in link.outsiders(state) {
+        let subject = Subject {
+            key: JobKey::new(format!("{}:{}", link.key, job.id)),
+            kind: JobKind::FlinkJob,
+            namespace: link.namespace.clone(),
+            name: job.name.clone(),
+            job: Some(job.id),
+            resource: None,
+            api: None,
+        };
+        pilot::spawn(shared, link, subject);
     }
 }
 

@@ -27,6 +27,11 @@ pub fn of_plain_flink() -> Ownership {
     Ownership::Pilot { why: "plain Flink: no operator manages this job".into() }
 }
 
+/// Who scales a job that was submitted by hand to a session cluster of the operator.
+pub fn of_outsider(cluster: &str) -> Ownership {
+    Ownership::Pilot { why: format!("outside the operator: submitted by hand to the session cluster {cluster}") }
+}
+
 /// Who scales the job of a resource.
 pub fn of_resource(resource: &Resource) -> Ownership {
     if let Some(manager) = resource.override_managers.iter().find(|m| rewrites(m).is_some()) {

@@ -75,6 +75,7 @@ struct Schedule {
     checkpoints: Instant,
     problems: Instant,
     subtasks: Instant,
+    watermarks: Instant,
 }
 
 pub(super) struct Pilot {
@@ -219,7 +220,14 @@ impl Pilot {
             chase: None,
             progress: None,
             told: None,
-            schedule: Schedule { turn: now + offset, details: now, checkpoints: now, problems: now, subtasks: now },
+            schedule: Schedule {
+                turn: now + offset,
+                details: now,
+                checkpoints: now,
+                problems: now,
+                subtasks: now,
+                watermarks: now,
+            },
             loaded: false,
             recovered: false,
             lifecycle: (None, shared.now()),
@@ -311,6 +319,11 @@ impl Pilot {
         self.interest.visible && self.interest.job.as_ref() == Some(&self.subject.key)
     }
 
+    /// Its row is on screen.
+    fn on_screen(&self) -> bool {
+        self.interest.visible && self.interest.rows.contains(&self.subject.key)
+    }
+
     fn next_wake(&self) -> Instant {
         let mut wake = Instant::now() + FAR;
         for (due, wanted) in [
@@ -319,6 +332,7 @@ impl Pilot {
             (self.schedule.checkpoints, self.wants_checkpoints()),
             (self.schedule.problems, self.wants_problems()),
             (self.schedule.subtasks, self.wants_subtasks()),
+            (self.schedule.watermarks, self.wants_watermarks()),
         ] {
             if wanted {
                 wake = wake.min(due);
@@ -364,7 +378,10 @@ impl Pilot {
             }
             None => {
                 let cluster = &self.cluster;
-                self.ownership = super::ownership::of_plain_flink();
+                self.ownership = match subject.namespace {
+                    None => super::ownership::of_plain_flink(),
+                    Some(_) => super::ownership::of_outsider(&self.link.name),
+                };
                 self.realization = super::ownership::realization_of_flink(
                     cluster.scheduler(),
                     cluster.web_rescale(),

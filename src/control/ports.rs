@@ -68,6 +68,8 @@ pub struct Resource {
     pub task_manager_cpu: Option<f64>,
     /// `taskManager.resource.memory`, bytes.
     pub task_manager_memory: Option<u64>,
+    /// Address of Flink's own page behind an ingress, if there is one.
+    pub ingress: Option<String>,
     /// `status.lifecycleState`.
     pub lifecycle: Option<String>,
     /// `status.jobManagerDeploymentStatus`.
@@ -84,6 +86,16 @@ pub struct Resource {
     pub applied: Option<Applied>,
     /// Field managers that own `pipeline.jobvertex-parallelism-overrides`.
     pub override_managers: Vec<String>,
+}
+
+impl Resource {
+    /// Memory limit of a TaskManager's container, bytes: what the resource asks for, by the factor that Flink's native mode sets
+    /// limits with.
+    pub fn task_manager_limit(&self) -> Option<u64> {
+        let factor = self.configuration.get("kubernetes.taskmanager.memory.limit-factor").filter(|_| self.native);
+        let factor = factor.and_then(|text| text.trim().parse::<f64>().ok()).filter(|factor| *factor >= 1.0);
+        self.task_manager_memory.map(|bytes| (bytes as f64 * factor.unwrap_or(1.0)) as u64)
+    }
 }
 
 /// A change of the resources of a cluster.
@@ -157,6 +169,11 @@ pub trait ClusterApi: Send + Sync {
     /// The REST API of a deployment's JobManager.
     fn job_manager(&self, deployment: &ResourceRef) -> Arc<dyn crate::flink::Transport>;
 
+    /// Address of Flink's own page of a deployment, for people.
+    fn page(&self, _deployment: &Resource) -> Option<String> {
+        None
+    }
+
     /// One resource, freshly read.
     fn get<'a>(&'a self, resource: &'a ResourceRef) -> BoxFuture<'a, Result<Resource, ApiError>>;
 
@@ -168,6 +185,9 @@ pub trait ClusterApi: Send + Sync {
         &'a self,
         resource: &'a ResourceRef,
     ) -> BoxFuture<'a, Result<BTreeMap<VertexId, i32>, ApiError>>;
+
+    /// Ends the pauses of the watches between two attempts at once.
+    fn retry_now(&self) {}
 
     /// The server's version, once known.
     fn version(&self) -> BoxFuture<'_, Result<String, ApiError>>;

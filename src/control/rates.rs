@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::domain::ids::{RunId, VertexId};
-use crate::domain::job::{JobRates, TaskCounts, VertexView};
+use crate::domain::job::{JobRates, TaskCounts, VertexView, Watermark};
 use crate::domain::topology::Topology;
 use crate::domain::window::Sample;
 
@@ -74,6 +74,7 @@ pub struct Reading {
 pub struct Readings {
     kept: VecDeque<Reading>,
     gauges: BTreeMap<VertexId, VertexGauges>,
+    watermarks: BTreeMap<VertexId, Watermark>,
 }
 
 impl Readings {
@@ -89,8 +90,7 @@ impl Readings {
                     .all(|v| reading.vertices.iter().any(|w| w.id == v.id && w.parallelism == v.parallelism));
             let went_back = || last.vertices.iter().zip(&reading.vertices).any(|(a, b)| b.records_out < a.records_out);
             if !same_shape || went_back() {
-                self.kept.clear();
-                self.gauges.clear();
+                *self = Self::default();
             } else if last.vertices.iter().zip(&reading.vertices).all(|(a, b)| same_counters(a, b)) {
                 // The newest states and task counts still count.
                 if let Some(last) = self.kept.back_mut() {
@@ -110,6 +110,11 @@ impl Readings {
         self.gauges.insert(vertex, gauges);
     }
 
+    /// Takes the watermarks as they are now, in place of all earlier ones.
+    pub fn watermarks(&mut self, watermarks: BTreeMap<VertexId, Watermark>) {
+        self.watermarks = watermarks;
+    }
+
     /// The vertices as they are now, in topological order where a topology is known.
     pub fn vertices(&self, topology: Option<&Topology>) -> Vec<VertexView> {
         let (Some(first), Some(last)) = (self.kept.front(), self.kept.back()) else { return Vec::new() };
@@ -122,9 +127,11 @@ impl Readings {
                 let rate = |total: fn(&VertexTotals) -> f64| {
                     before.map_or(f64::NAN, |b| ((total(now) - total(b)) / seconds).max(0.0))
                 };
-                let share = |total: fn(&VertexTotals) -> f64| {
-                    (rate(total) / 1000.0 / f64::from(now.parallelism.max(1))).clamp(0.0, 1.0)
-                };
+                // The three shares of a subtask's time are never more than the whole of it, although Flink fetched the totals at
+                // other instants than we read them. A sum that is unknown says nothing.
+                let times = [rate(|v| v.busy_ms), rate(|v| v.backpressured_ms), rate(|v| v.idle_ms)];
+                let whole = (1000.0 * f64::from(now.parallelism.max(1))).max(times.iter().sum());
+                let [busy, backpressured, idle] = times.map(|time| (time / whole).clamp(0.0, 1.0));
                 let gauges = self.gauges.get(&now.id).copied().unwrap_or(VertexGauges::UNKNOWN);
                 VertexView {
                     id: now.id,
@@ -135,12 +142,13 @@ impl Readings {
                     tasks: now.tasks,
                     records_in: rate(|v| v.records_in),
                     records_out: rate(|v| v.records_out),
-                    busy: share(|v| v.busy_ms),
-                    busy_max: gauges.busy_max,
-                    backpressured: share(|v| v.backpressured_ms),
-                    idle: share(|v| v.idle_ms),
+                    busy,
+                    // The two are of different instants: no subtask is less busy than the busiest.
+                    busy_max: if gauges.busy_max < busy { busy } else { gauges.busy_max },
+                    backpressured,
+                    idle,
                     lag: gauges.lag,
-                    watermark: None,
+                    watermark: self.watermarks.get(&now.id).copied(),
                     incomplete: now.incomplete,
                 }
             })

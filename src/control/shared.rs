@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -35,6 +35,8 @@ pub(super) struct Shared {
     pub journal: Journal,
     pub board: Arc<Board>,
     pub interest: watch::Receiver<Interest>,
+    /// Ends the pauses of pollers whose source does not answer.
+    pub reconnect: Notify,
     recovered: Mutex<Vec<Opened>>,
     pilots: Mutex<HashMap<JobKey, mpsc::Sender<Command>>>,
     fleets: Mutex<HashMap<SourceId, mpsc::Sender<Command>>>,
@@ -59,6 +61,7 @@ impl Shared {
             journal,
             board,
             interest,
+            reconnect: Notify::new(),
             recovered: Mutex::new(recovered),
             pilots: Mutex::default(),
             fleets: Mutex::default(),

@@ -10,6 +10,7 @@ use super::cluster::{self, ClusterLink, ClusterState};
 use super::config::{ControlConfig, FlinkSource, KubernetesSource, Parts};
 use super::handle::Handle;
 use super::pilot::{self, Subject};
+use super::ports::ClusterApi;
 use super::realize;
 use super::shared::{Shared, supervise};
 use crate::domain::command::{Command, CommandStage, Intent, Interest};
@@ -94,12 +95,28 @@ async fn run(
     for source in flink {
         shared.spawn(watch_flink(Arc::clone(&shared), source));
     }
+    let apis: Vec<Arc<dyn ClusterApi>> = kubernetes.iter().map(|source| Arc::clone(&source.api)).collect();
     for source in kubernetes {
         shared.spawn(super::fleet::watch_kubernetes(Arc::clone(&shared), source));
     }
     while let Some(command) = orders.recv().await {
-        route(&shared, command);
+        if command.intent == Intent::Reconnect {
+            reconnect(&shared, &apis, command);
+        } else {
+            route(&shared, command);
+        }
     }
+}
+
+/// Ends every pause between two attempts to reach a source.
+fn reconnect(shared: &Shared, apis: &[Arc<dyn ClusterApi>], command: Command) {
+    let (issuer, id) = (command.issuer, command.id);
+    shared.board.put_command(command, CommandStage::Requested);
+    shared.reconnect.notify_waiters();
+    for api in apis {
+        api.retry_now();
+    }
+    shared.board.stage(issuer, id, CommandStage::Observed, None);
 }
 
 /// Polls a plain Flink cluster and starts a pilot for every job of it.
@@ -183,6 +200,7 @@ fn route(shared: &Shared, command: Command) {
             None => return refuse(format!("there is no decision {decision}")),
         },
         Intent::Refresh { job } | Intent::TakeOver { job } | Intent::HandBack { job } => job.clone(),
+        Intent::Reconnect => return refuse("asked of no job".into()),
         Intent::AskRights { source } | Intent::SwitchContext { source, .. } => {
             return match shared.fleet(source).map(|fleet| fleet.try_send(command.clone())) {
                 Some(Ok(())) => {}

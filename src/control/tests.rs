@@ -3,6 +3,7 @@
 mod fake;
 mod flink;
 mod kubernetes;
+mod looking;
 
 use std::sync::Arc;
 use std::time::Duration;

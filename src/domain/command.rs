@@ -54,6 +54,8 @@ pub enum Intent {
         /// Which job.
         job: JobKey,
     },
+    /// Try every source that does not answer again now, without waiting for the end of the pause between two attempts.
+    Reconnect,
     /// Find out by a server-side dry run what applying a decision would do; nothing is written.
     Preview {
         /// Which.
@@ -177,6 +179,9 @@ pub struct Interest {
     pub visible: bool,
     /// The job whose details are on screen.
     pub job: Option<JobKey>,
+    /// Rows of the fleet that are on screen and have their numbers from nowhere else, in the order of their keys.
+    #[serde(default)]
+    pub rows: Vec<JobKey>,
     /// The vertex whose subtasks are on screen.
     pub vertex: Option<VertexId>,
     /// TaskManagers of the job's cluster are on screen.

@@ -220,6 +220,30 @@ pub struct JobRates {
     pub backpressure: f64,
 }
 
+/// How far event time has come at the input of a task; ordered by progress, so that the lowest is the one that holds back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Watermark {
+    /// No watermark arrived yet.
+    NotYet,
+    /// Everything before this instant has arrived.
+    At(Timestamp),
+    /// The input has ended: nothing will come any more.
+    EndOfInput,
+}
+
+impl Watermark {
+    /// By Flink's number, epoch milliseconds: its lowest says that there is none yet, its highest that the input has ended.
+    /// Anything else that is no instant is treated like the end of the scale that it lies beyond.
+    pub fn from_millis(millis: i64) -> Self {
+        match Timestamp::from_timestamp_millis(millis) {
+            Some(at) => Self::At(at),
+            None if millis < 0 => Self::NotYet,
+            None => Self::EndOfInput,
+        }
+    }
+}
+
 /// One vertex as it is now. Unknown is NaN; ratios 0..=1; rates in records per second of the whole vertex.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VertexView {
@@ -256,8 +280,8 @@ pub struct VertexView {
     /// Pending records (sources that report it).
     #[serde(with = "nonfinite")]
     pub lag: f64,
-    /// Lowest input watermark, if there is one.
-    pub watermark: Option<Timestamp>,
+    /// Lowest watermark at the input of its subtasks. Absent for sources, and while nobody looks at the job.
+    pub watermark: Option<Watermark>,
     /// Some subtask's numbers are missing: totals are too small.
     pub incomplete: bool,
 }

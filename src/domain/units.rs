@@ -50,16 +50,38 @@ pub mod nonfinite {
         }
     }
 
+    /// One of the three words.
+    pub fn word(text: &str) -> Option<f64> {
+        match text {
+            "NaN" => Some(f64::NAN),
+            "Infinity" => Some(f64::INFINITY),
+            "-Infinity" => Some(f64::NEG_INFINITY),
+            _ => None,
+        }
+    }
+
     /// Reads a double: a number, one of the three words, or null.
     ///
     /// # Errors
     /// If the value is neither a number nor one of the three words.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        struct V;
+        read(deserializer, "a number, \"NaN\", \"Infinity\" or \"-Infinity\"", word)
+    }
+
+    /// Reads a double: a number, a text by `parse`, or null, which is NaN. `expected` says what is wanted.
+    ///
+    /// # Errors
+    /// If the value is none of them.
+    pub fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        expected: &'static str,
+        parse: fn(&str) -> Option<f64>,
+    ) -> Result<f64, D::Error> {
+        struct V(&'static str, fn(&str) -> Option<f64>);
         impl Visitor<'_> for V {
             type Value = f64;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number, \"NaN\", \"Infinity\" or \"-Infinity\"")
+                f.write_str(self.0)
             }
             fn visit_f64<E: de::Error>(self, v: f64) -> Result<f64, E> {
                 Ok(v)
@@ -74,14 +96,9 @@ pub mod nonfinite {
                 Ok(f64::NAN)
             }
             fn visit_str<E: de::Error>(self, v: &str) -> Result<f64, E> {
-                match v {
-                    "NaN" => Ok(f64::NAN),
-                    "Infinity" => Ok(f64::INFINITY),
-                    "-Infinity" => Ok(f64::NEG_INFINITY),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(v), &self)),
-                }
+                (self.1)(v).ok_or_else(|| E::invalid_value(de::Unexpected::Str(v), &self))
             }
         }
-        deserializer.deserialize_any(V)
+        deserializer.deserialize_any(V(expected, parse))
     }
 }

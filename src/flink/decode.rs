@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
 use crate::domain::job::{JobState, Scheduler, TaskCounts};
+use crate::domain::units::nonfinite;
 
 use super::error::{Call, FlinkError};
 
@@ -37,40 +38,15 @@ pub(super) fn decode<T: DeserializeOwned>(call: &Call, body: &[u8]) -> Result<T,
 /// A double that may be a number, a string (`"12"`, `"NaN"`) or null. Anything else in a string is NaN only where the metric
 /// is not numeric, so it is an error here.
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    struct V;
-    impl Visitor<'_> for V {
-        type Value = f64;
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("a number or a number in a string")
-        }
-        fn visit_f64<E: de::Error>(self, v: f64) -> Result<f64, E> {
-            Ok(v)
-        }
-        fn visit_i64<E: de::Error>(self, v: i64) -> Result<f64, E> {
-            Ok(v as f64)
-        }
-        fn visit_u64<E: de::Error>(self, v: u64) -> Result<f64, E> {
-            Ok(v as f64)
-        }
-        fn visit_unit<E: de::Error>(self) -> Result<f64, E> {
-            Ok(f64::NAN)
-        }
-        fn visit_str<E: de::Error>(self, v: &str) -> Result<f64, E> {
-            parse_number(v).ok_or_else(|| E::invalid_value(de::Unexpected::Str(v), &self))
-        }
-    }
-    deserializer.deserialize_any(V)
+    nonfinite::read(deserializer, "a number or a number in a string", parse_number)
 }
 
 /// A number as Java prints it; `None` if the text is none.
 pub(super) fn parse_number(text: &str) -> Option<f64> {
     // Rust would also take "inf" and "nan", which Java never writes.
-    match text {
-        "NaN" => Some(f64::NAN),
-        "Infinity" => Some(f64::INFINITY),
-        "-Infinity" => Some(f64::NEG_INFINITY),
-        _ if text.ends_with(|c: char| c.is_ascii_digit() || c == '.') => text.parse().ok(),
-        _ => None,
+    match text.ends_with(|c: char| c.is_ascii_digit() || c == '.') {
+        true => text.parse().ok(),
+        false => nonfinite::word(text),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::domain::Timestamp;
 use crate::domain::ids::{JobId, VertexId};
-use crate::domain::job::SubtaskView;
+use crate::domain::job::{SubtaskView, Watermark};
 
 use super::client::FlinkClient;
 use super::decode;
@@ -181,18 +181,18 @@ struct WireBackPressure {
 struct WireWatermark {
     id: String,
     #[serde(deserialize_with = "watermark")]
-    value: i64,
+    value: Watermark,
 }
 
-fn watermark<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+fn watermark<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Watermark, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|_| {
+    text.parse().map(Watermark::from_millis).map_err(|_| {
         serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), &"epoch milliseconds in a string")
     })
 }
 
-/// Watermarks by subtask; `None` for one that has seen no watermark yet.
-pub type Watermarks = BTreeMap<u32, Option<Timestamp>>;
+/// Watermarks at the input, by subtask.
+pub type Watermarks = BTreeMap<u32, Watermark>;
 
 impl FlinkClient {
     /// `GET /jobs/:id/vertices/:vid`.
@@ -261,13 +261,7 @@ impl FlinkClient {
     /// [`FlinkError`] if it fails or its answer is not understood.
     pub async fn watermarks(&self, job: JobId, vertex: VertexId) -> Result<Watermarks, FlinkError> {
         let wire: Vec<WireWatermark> = self.get(&format!("/jobs/{job}/vertices/{vertex}/watermarks")).await?;
-        // Names are `<subtask>.currentInputWatermark`. The largest possible value is the end of a bounded input.
-        Ok(wire
-            .into_iter()
-            .filter_map(|w| {
-                let subtask = w.id.split('.').next()?.parse().ok()?;
-                Some((subtask, (w.value > i64::MIN).then(|| Timestamp::from_timestamp_millis(w.value)).flatten()))
-            })
-            .collect())
+        // Names are `<subtask>.currentInputWatermark`.
+        Ok(wire.into_iter().filter_map(|w| Some((w.id.split('.').next()?.parse().ok()?, w.value))).collect())
     }
 }

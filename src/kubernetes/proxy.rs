@@ -59,6 +59,11 @@ impl JobManagerProxy {
         &self.target
     }
 
+    /// Flink's own page. It needs the rights of the kube context, as every call through the API server does.
+    pub fn page(&self) -> String {
+        format!("{}/", self.target)
+    }
+
     /// Sends a request. An answer of Flink with an error status is an answer; an answer of the API server itself that says the
     /// JobManager cannot be reached is an error.
     ///

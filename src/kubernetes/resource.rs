@@ -112,6 +112,8 @@ pub struct FlinkDeployment {
     pub job: Option<JobSpec>,
     /// Last requested restart.
     pub restart_nonce: Option<i64>,
+    /// Address of Flink's page by `spec.ingress`, as far as the resource tells it.
+    pub ingress: Option<String>,
     /// Status, if the operator wrote one.
     pub status: Option<Status>,
 }
@@ -170,8 +172,10 @@ impl Projection for FlinkDeployment {
         let spec = root.field("spec")?;
         let text = |name: &str| spec.field(name).and_then(|f| f.text());
         let job = spec.field("job")?;
+        let meta = meta(&root.field("metadata")?)?;
         Ok(Self {
-            meta: meta(&root.field("metadata")?)?,
+            ingress: ingress_page(&spec.field("ingress")?, &meta)?,
+            meta,
             image: text("image")?,
             flink_version: text("flinkVersion")?,
             mode: text("mode")?,
@@ -216,6 +220,21 @@ impl Projection for FlinkSessionJob {
     fn resource_version(&self) -> &str {
         &self.meta.resource_version
     }
+}
+
+/// The address behind an ingress (`operator.md` §1.4): its template with the names put in, without the pattern that a path may end
+/// with. One without a host leaves the host to the ingress controller, so nothing is known then.
+fn ingress_page(ingress: &At<'_>, meta: &Meta) -> Result<Option<String>, WrongShape> {
+    let Some(template) = ingress.field("template")?.text()? else { return Ok(None) };
+    let filled = template.replace("{{namespace}}", &meta.namespace).replace("{{name}}", &meta.name);
+    let place = filled.split('(').next().unwrap_or_default().trim_end_matches('/');
+    let tls = !ingress.field("tls")?.items()?.is_empty();
+    let page = match place.split_once("://") {
+        Some(_) => format!("{place}/"),
+        None if place.is_empty() || place.starts_with('/') => return Ok(None),
+        None => format!("{}://{place}/", if tls { "https" } else { "http" }),
+    };
+    Ok(Some(page))
 }
 
 fn status(at: &At<'_>) -> Result<Option<Status>, WrongShape> {

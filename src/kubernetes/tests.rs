@@ -42,6 +42,26 @@ fn running_application() -> Value {
 }
 
 #[test]
+fn an_ingress_tells_the_address_of_the_page_if_it_names_a_host() {
+    let page = |ingress: Value| {
+        let mut object = running_application();
+        object["spec"]["ingress"] = ingress;
+        FlinkDeployment::project(&object).unwrap().ingress
+    };
+    assert_eq!(page(Value::Null), None);
+    let by = |template: &str| page(json!({"template": template, "className": "nginx"}));
+    assert_eq!(by("{{name}}.{{namespace}}.example.org").unwrap(), "http://fraud-scoring.payments.example.org/");
+    assert_eq!(
+        by("flink.example.org/{{namespace}}/{{name}}(/|$)(.*)").unwrap(),
+        "http://flink.example.org/payments/fraud-scoring/"
+    );
+    assert_eq!(by("https://flink.example.org/{{name}}").unwrap(), "https://flink.example.org/fraud-scoring/");
+    assert_eq!(by("/{{namespace}}/{{name}}(/|$)(.*)"), None, "the host is the controller's");
+    let tls = json!({"template": "flink.example.org", "tls": [{"hosts": ["flink.example.org"], "secretName": "s"}]});
+    assert_eq!(page(tls).unwrap(), "https://flink.example.org/");
+}
+
+#[test]
 fn a_running_application_is_read() {
     let row = FlinkDeployment::project(&running_application()).unwrap();
     assert_eq!(row.reference().to_string(), "FlinkDeployment payments/fraud-scoring");

@@ -152,7 +152,7 @@ actions! {
     Chart "chart" "next metric of the chart" View Local Nothing ["m"],
     UnfoldAll "unfold-all" "unfold everything" View Local Nothing ["z o"],
     FoldAll "fold-all" "fold everything" View Local Nothing ["z c"],
-    Refresh "refresh" "ask the sources again now" View Local Job ["r"],
+    Refresh "refresh" "ask the sources again now" View Local Nothing ["r"],
     Utc "utc" "times in UTC or local" View Local Nothing ["u"],
     Theme "theme" "next theme" View Local Nothing ["T"],
 
@@ -259,13 +259,11 @@ impl Action {
                 Some(_) => Ok(()),
                 None => no("the address of this cluster's Flink page is not known"),
             },
-            Self::Refresh => {
-                if model.loop_ended() {
-                    no("the control loop has ended")
-                } else {
-                    Ok(())
-                }
-            }
+            Self::Refresh => match () {
+                () if model.loop_ended() => no("the control loop has ended"),
+                () if model.job().is_none() && !model.some_source_is_lost() => no("no job is selected"),
+                () => Ok(()),
+            },
             Self::Notices => {
                 if model.shown().notices.is_empty() {
                     no("the header shows no notice")

@@ -79,7 +79,13 @@ fn vertices(parallelism: [i32; 5], busy: [f64; 5], rate: f64) -> (Topology, Vec<
                 backpressured,
                 idle: (1.0 - busy[n] - backpressured).max(0.0),
                 lag: [182_400.0, f64::NAN, 0.0, f64::NAN, f64::NAN][n],
-                watermark: None,
+                watermark: [
+                    None,
+                    Some(Watermark::At(ago(7))),
+                    None,
+                    Some(Watermark::At(ago(312))),
+                    Some(Watermark::NotYet),
+                ][n],
                 incomplete: false,
             }
         })

@@ -12,8 +12,9 @@ use std::time::Duration;
 use crate::domain::Timestamp;
 use crate::domain::command::{Command, CommandId, Interest};
 use crate::domain::decision::{Decision, DecisionId};
-use crate::domain::job::JobView;
-use crate::domain::snapshot::Snapshot;
+use crate::domain::ids::JobKey;
+use crate::domain::job::{JobView, Mode, Ownership};
+use crate::domain::snapshot::{Snapshot, SourceState};
 
 use super::action::{Action, Unavailable};
 use super::event::Key;
@@ -331,6 +332,22 @@ impl Model {
         })
     }
 
+    /// Some source does not answer: asking again now is worth something also without a job.
+    pub fn some_source_is_lost(&self) -> bool {
+        self.latest().sources.iter().any(|source| matches!(source.state, SourceState::Lost { .. }))
+    }
+
+    /// Jobs on screen that have numbers only while somebody looks: no loop reads them.
+    fn rows_on_screen(&self) -> Vec<JobKey> {
+        let list = &self.views.fleet.list;
+        let shown = list.rows.iter().skip(list.offset).take(list.page);
+        let jobs = shown.filter_map(|row| self.shown.job(&row.key));
+        let unread = jobs.filter(|job| job.mode == Mode::Off || !matches!(job.ownership, Ownership::Pilot { .. }));
+        let mut keys: Vec<JobKey> = unread.map(|job| job.key.clone()).collect();
+        keys.sort();
+        keys
+    }
+
     /// What a copy action would copy.
     pub fn copyable(&self, action: Action) -> Option<String> {
         if action == Action::CopyUrl {
@@ -490,6 +507,7 @@ impl Model {
             problems: on_job || matches!(screen, Screen::Problems(_)),
             checkpoints: on_job || matches!(screen, Screen::Checkpoints(_)),
             job,
+            rows: if matches!(screen, Screen::Fleet) { self.rows_on_screen() } else { Vec::new() },
             ..Interest::default()
         }
     }

@@ -3,6 +3,8 @@
 //! Given back on return, on error, on a panic of the screen, on signals and while suspended. A panic elsewhere (a supervised
 //! task that the program survives) is logged and leaves the screen alone.
 
+mod clipboard;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write, stdout};
@@ -20,10 +22,12 @@ use crossterm::terminal::{
     BeginSynchronizedUpdate, DisableLineWrap, EnableLineWrap, EndSynchronizedUpdate, EnterAlternateScreen,
     LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, window_size,
 };
-use crossterm::{clipboard::CopyToClipboard, cursor, execute};
+use crossterm::{cursor, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::sync::mpsc;
+
+use clipboard::Multiplexer;
 
 /// How often it is checked that the terminal is still there.
 const WATCH: Duration = Duration::from_secs(1);
@@ -105,12 +109,14 @@ impl Guard {
         if self.synchronized { execute!(stdout(), EndSynchronizedUpdate) } else { Ok(()) }
     }
 
-    /// Puts a text into the clipboard of the terminal (OSC 52; the text goes encoded, so nothing in it is an order).
+    /// Puts a text into the clipboard of the terminal, also from within tmux and screen.
     ///
     /// # Errors
     /// The terminal does not take orders.
     pub fn copy(&self, text: &str) -> io::Result<()> {
-        execute!(stdout(), CopyToClipboard::to_clipboard_from(text))
+        let through = Multiplexer::detect(|name| std::env::var(name).ok());
+        stdout().write_all(clipboard::order(text, through).as_bytes())?;
+        stdout().flush()
     }
 
     /// Rings the bell.

@@ -1,6 +1,7 @@
 //! The client over real sockets: what it sends, what it bears, and what it says when something is wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod binary;
 mod server;
 
 use std::io::Write;

@@ -1,6 +1,8 @@
 //! Rules for answers about one vertex.
 
+use flightdeck::domain::Timestamp;
 use flightdeck::domain::ids::{JobId, VertexId};
+use flightdeck::domain::job::Watermark;
 use flightdeck::flink::{BackPressureLevel, Subtask, VertexTotals};
 use serde_json::Value;
 
@@ -105,8 +107,12 @@ pub async fn watermarks(r: &Recording, job: &str, vertex: &str) {
     for raw in list(&json) {
         let (subtask, _) = raw["id"].as_str().unwrap().split_once('.').unwrap();
         let value: i64 = raw["value"].as_str().unwrap().parse().unwrap();
-        let recorded = (value != i64::MIN).then_some(value);
-        assert_eq!(ours[&subtask.parse().unwrap()].map(|t| t.timestamp_millis()), recorded);
+        let recorded = match value {
+            i64::MIN => Watermark::NotYet,
+            i64::MAX => Watermark::EndOfInput,
+            millis => Watermark::At(Timestamp::from_timestamp_millis(millis).unwrap()),
+        };
+        assert_eq!(ours[&subtask.parse().unwrap()], recorded);
     }
 }
 

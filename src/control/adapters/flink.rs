@@ -8,11 +8,15 @@ use crate::autoscaler::collect::{self, Aggregates, Collector, IoMetrics, Observe
 use crate::control::rates::{Reading, VertexTotals};
 use crate::domain::Timestamp;
 use crate::domain::ids::{JobId, VertexId};
-use crate::domain::job::{SubtasksView, TaskManagerView};
+use crate::domain::job::{SubtasksView, TaskManagerView, Watermark};
+use crate::domain::topology::Topology;
 use crate::flink::{Aggregate, Aggregated, FlinkClient, FlinkError, JobDetails, TaskManager, names, pool_usages};
 
 /// TaskManagers whose details are asked in one round.
 const TASK_MANAGERS: usize = 64;
+
+/// Vertices whose watermarks are asked in one round.
+const WATERMARKS: usize = 64;
 
 /// Metrics of all TaskManagers of a cluster, by name.
 pub(in crate::control) type TaskManagerMetrics = BTreeMap<String, Aggregates>;
@@ -113,6 +117,21 @@ pub(in crate::control) async fn subtasks(
     let mut subtasks: Vec<_> = found.subtasks.iter().map(|s| s.view(of(s.subtask))).collect();
     subtasks.sort_by_key(|s| s.index);
     Ok(SubtasksView { vertex, subtasks })
+}
+
+/// The lowest watermark at the input of each of the first 64 vertices that have an input: one request each. A vertex that gives
+/// no answer is left out.
+pub(in crate::control) async fn watermarks(
+    client: &FlinkClient,
+    job: JobId,
+    topology: &Topology,
+) -> BTreeMap<VertexId, Watermark> {
+    let with_input = topology.vertices().iter().filter(|v| !v.is_source()).map(|v| v.id).take(WATERMARKS);
+    let asked = with_input.map(|vertex| async move {
+        let by_subtask = client.watermarks(job, vertex).await.ok()?;
+        Some((vertex, by_subtask.into_values().min()?))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// All TaskManagers: one request, and two for each of the first 64.

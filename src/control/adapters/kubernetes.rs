@@ -38,12 +38,14 @@ pub struct KubernetesApi {
     client: KubeClient,
     namespaces: Namespaces,
     clock: Arc<dyn Clock>,
+    /// Ends the pauses of the watches.
+    retry: Arc<Notify>,
 }
 
 impl KubernetesApi {
     /// The cluster behind `client`, looked at in `namespaces`.
     pub fn new(client: KubeClient, namespaces: Namespaces, clock: Arc<dyn Clock>) -> Self {
-        Self { client, namespaces, clock }
+        Self { client, namespaces, clock, retry: Arc::default() }
     }
 }
 
@@ -147,7 +149,10 @@ async fn watch_all(api: KubernetesApi, say: mpsc::Sender<Heard>) {
                 }
             }
         }
-        tokio::time::sleep(FEATURES_PAUSE).await;
+        tokio::select! {
+            () = tokio::time::sleep(FEATURES_PAUSE) => {}
+            () = api.retry.notified() => {}
+        }
     };
     let mut watches = tokio::task::JoinSet::new();
     for (scope, namespace) in api.namespaces.scopes().into_iter().enumerate() {
@@ -173,8 +178,8 @@ fn watch_one<R: Projection>(
     wrap: impl Fn(Update<R>) -> Heard + Send + 'static,
 ) {
     let (out, mut updates) = mpsc::channel(UPDATES);
-    let retry_now = Arc::new(Notify::new());
-    watches.spawn(watch::run::<R>(api.client.clone(), namespace, Arc::clone(&api.clock), retry_now, out));
+    let retry = Arc::clone(&api.retry);
+    watches.spawn(watch::run::<R>(api.client.clone(), namespace, Arc::clone(&api.clock), retry, out));
     watches.spawn(async move {
         while let Some(update) = updates.recv().await {
             if say.send(wrap(update)).await.is_err() {
@@ -192,6 +197,7 @@ fn of_deployment(row: &FlinkDeployment) -> Resource {
     resource.flink_version.clone_from(&row.flink_version);
     resource.suspended = job.is_some_and(|j| j.wants_suspended());
     resource.upgrade_mode = job.map(|j| j.upgrade_mode.clone().unwrap_or_else(|| "stateless".into()));
+    resource.ingress.clone_from(&row.ingress);
     resource.task_manager_cpu = row.task_manager.cpu;
     resource.task_manager_memory = row.task_manager.memory.as_deref().and_then(memory_bytes);
     resource
@@ -229,6 +235,7 @@ fn base(meta: &Meta, kind: JobKind, configuration: &FlinkConfiguration, status: 
         deployment_name: None,
         task_manager_cpu: None,
         task_manager_memory: None,
+        ingress: None,
         lifecycle: status.and_then(|s| s.lifecycle.as_ref()).map(|l| l.word().to_owned()),
         job_manager: status.and_then(|s| s.job_manager.as_ref()).map(|j| j.word().to_owned()),
         job_state: status.and_then(|s| s.job.state).map(|s| s.name().to_owned()),
@@ -301,6 +308,12 @@ impl ClusterApi for KubernetesApi {
         Arc::new(ProxyTransport { proxy })
     }
 
+    fn page(&self, deployment: &Resource) -> Option<String> {
+        let ResourceRef { namespace, name, .. } = &deployment.reference;
+        let proxied = || JobManagerProxy::new(self.client.clone(), namespace, name).page();
+        Some(deployment.ingress.clone().unwrap_or_else(proxied))
+    }
+
     fn get<'a>(&'a self, resource: &'a ResourceRef) -> BoxFuture<'a, Result<Resource, ApiError>> {
         let ResourceRef { namespace, name, session_job } = resource;
         Box::pin(async move {
@@ -343,6 +356,10 @@ impl ClusterApi for KubernetesApi {
             let text = found.and_then(|map| map.data.get("parallelismOverrides").cloned());
             Ok(text.map(|text| parse_overrides(&text)).unwrap_or_default())
         })
+    }
+
+    fn retry_now(&self) {
+        self.retry.notify_waiters();
     }
 
     fn version(&self) -> BoxFuture<'_, Result<String, ApiError>> {

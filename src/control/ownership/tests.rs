@@ -20,6 +20,7 @@ pub(in crate::control) fn resource(configuration: &[(&str, &str)]) -> Resource {
         deployment_name: None,
         task_manager_cpu: None,
         task_manager_memory: None,
+        ingress: None,
         lifecycle: Some("STABLE".into()),
         job_manager: Some("READY".into()),
         job_state: Some("RUNNING".into()),

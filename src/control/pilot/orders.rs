@@ -41,6 +41,7 @@ impl Pilot {
             Intent::Preview { .. }
             | Intent::TakeOver { .. }
             | Intent::HandBack { .. }
+            | Intent::Reconnect
             | Intent::AskRights { .. }
             | Intent::SwitchContext { .. } => self.done(&command, Err("not possible for this job".into())),
             Intent::Refresh { .. } => {
@@ -50,6 +51,7 @@ impl Pilot {
                 self.schedule.checkpoints = soon;
                 self.owe_problems();
                 self.schedule.subtasks = soon;
+                self.schedule.watermarks = soon;
                 self.refresh_details().await;
                 self.done(&command, Ok(()));
             }

@@ -7,12 +7,15 @@ use crate::autoscaler::options::{Options, TABLE};
 use crate::control::health::{Evidence, health};
 use crate::control::rates::{job_rates, lag_trend};
 use crate::domain::Timestamp;
-use crate::domain::freshness::Observed;
+use crate::domain::freshness::{Observed, age};
 use crate::domain::health::{Health, HealthWord};
 use crate::domain::job::{JobRates, JobView, VertexView};
+use crate::flink::metric_fetch_interval;
 
 /// The trend of the backlog is taken over so many periods of the loop.
 const TREND_PERIODS: u32 = 4;
+/// Numbers that are older than so many periods of the loop, and Flink's own delay, tell nothing of the present.
+const OLD_PERIODS: u32 = 3;
 
 impl Pilot {
     /// Puts the job up when it appears.
@@ -57,7 +60,7 @@ impl Pilot {
     /// Brings the job's view and its decisions up to date.
     pub(super) fn publish(&self) {
         let rates = self.rates();
-        let health = self.health(rates.as_ref());
+        let health = self.health(rates.as_ref().filter(|_| self.rates_tell()));
         let subject = &self.subject;
         let listed = subject.job.and_then(|job| self.cluster.jobs.get(&job));
         self.shared.board.update_job(&subject.key, |view| {
@@ -98,6 +101,12 @@ impl Pilot {
         let since = at - self.shared.config.periods.turn * TREND_PERIODS;
         let trend = lag_trend(self.window.samples().iter().map(Arc::as_ref), since);
         Some(job_rates(&self.vertices, self.topology.as_deref(), trend, band(&self.options)))
+    }
+
+    /// The numbers are young enough to tell how the job is: those of a job that nobody looks at any more stay with their age.
+    fn rates_tell(&self) -> bool {
+        let longest = self.shared.config.periods.turn * OLD_PERIODS + metric_fetch_interval(&self.cluster.settings);
+        self.readings.at().is_some_and(|at| age(at, self.now()) <= longest)
     }
 
     fn health(&self, rates: Option<&JobRates>) -> Health {

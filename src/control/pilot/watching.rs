@@ -1,5 +1,6 @@
 //! What a pilot watches besides its turns: the lists of its cluster, its resource, and what somebody looks at.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -8,7 +9,7 @@ use super::{Pilot, next};
 use crate::control::adapters::flink as adapter;
 use crate::domain::freshness::Observed;
 use crate::domain::job::JobState;
-use crate::flink::{FlinkError, JobDetails};
+use crate::flink::{FlinkError, JobDetails, metric_fetch_interval};
 
 /// Problems that are asked for.
 const PROBLEMS: u32 = 20;
@@ -37,7 +38,13 @@ impl Pilot {
             let now = Instant::now();
             self.schedule.details = now;
             self.schedule.checkpoints = now;
+            self.schedule.watermarks = now;
             self.owe_problems();
+        }
+        if was_selected && !self.selected() {
+            // Nobody asks for them any more, and an old one would read as a lag.
+            self.readings.watermarks(BTreeMap::new());
+            self.reread();
         }
         if match &self.subject.resource {
             None => self.vanished(),
@@ -56,7 +63,9 @@ impl Pilot {
     /// The cluster answered, and the job is not in its list.
     fn vanished(&self) -> bool {
         let Some(job) = self.subject.job else { return false };
-        self.cluster.at.is_some() && self.cluster.lost.is_none() && !self.cluster.jobs.contains_key(&job)
+        // A job that was taken for one submitted by hand, until its resource named it, flies under the resource.
+        let unlisted = self.cluster.lost.is_none() && !self.cluster.jobs.contains_key(&job);
+        self.cluster.at.is_some() && (unlisted || self.link.is_claimed(job))
     }
 
     /// State and tasks as the list has them; as the operator has the state while there is no list to ask.
@@ -98,9 +107,15 @@ impl Pilot {
     }
 
     pub(super) fn wants_details(&self) -> bool {
-        let applying = self.chase.as_ref().is_some_and(|c| c.pursuit.applied.is_none());
         let ended = self.state.is_terminal() && self.details.is_some();
-        self.reachable() && (applying || (self.selected() && !ended))
+        // The row of a job whose turns read its details has its numbers from there.
+        let seen = self.selected() || (self.on_screen() && !self.piloted());
+        self.reachable() && (self.applying() || (seen && !ended))
+    }
+
+    /// An effect is awaited.
+    fn applying(&self) -> bool {
+        self.chase.as_ref().is_some_and(|c| c.pursuit.applied.is_none())
     }
 
     pub(super) fn wants_checkpoints(&self) -> bool {
@@ -119,6 +134,10 @@ impl Pilot {
         self.reachable() && self.selected() && self.interest.vertex.is_some() && self.state == JobState::Running
     }
 
+    pub(super) fn wants_watermarks(&self) -> bool {
+        self.reachable() && self.selected() && self.topology.is_some() && self.state == JobState::Running
+    }
+
     fn reachable(&self) -> bool {
         self.link.is_ready() && self.subject.job.is_some() && self.cluster.at.is_some() && self.cluster.lost.is_none()
     }
@@ -127,8 +146,11 @@ impl Pilot {
     pub(super) async fn watch_due(&mut self, now: Instant) {
         let periods = self.shared.config.periods;
         if self.wants_details() && now >= self.schedule.details {
-            let applying = self.chase.as_ref().is_some_and(|c| c.pursuit.applied.is_none());
-            let period = if applying { periods.list_applying * 2 } else { periods.selected };
+            let period = match () {
+                () if self.applying() => periods.list_applying * 2,
+                () if self.selected() => periods.selected,
+                () => periods.turn,
+            };
             self.schedule.details = next(self.schedule.details, period, now);
             self.refresh_details().await;
         }
@@ -145,6 +167,12 @@ impl Pilot {
         if self.wants_subtasks() && now >= self.schedule.subtasks {
             self.schedule.subtasks = next(self.schedule.subtasks, periods.selected, now);
             self.refresh_subtasks().await;
+        }
+        if self.wants_watermarks() && now >= self.schedule.watermarks {
+            // Flink does not know newer ones between two of its own fetches.
+            let period = periods.selected.max(metric_fetch_interval(&self.cluster.settings));
+            self.schedule.watermarks = next(self.schedule.watermarks, period, now);
+            self.refresh_watermarks().await;
         }
         self.publish();
     }
@@ -228,6 +256,13 @@ impl Pilot {
             }
             Err(error) => self.not_read("the subtasks", &error),
         }
+    }
+
+    async fn refresh_watermarks(&mut self) {
+        let (Some(job), Some(topology)) = (self.subject.job, self.topology.clone()) else { return };
+        let found = adapter::watermarks(&self.link.client, job, &topology).await;
+        self.readings.watermarks(found);
+        self.reread();
     }
 
     fn not_read(&self, what: &str, error: &FlinkError) {

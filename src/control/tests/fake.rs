@@ -293,6 +293,18 @@ impl Model {
         if let Some(id) = of_vertex(&format!("{job}/vertices/"), "/subtasks/metrics") {
             return (200, self.metrics(id, names));
         }
+        if let Some(id) = of_vertex(&format!("{job}/vertices/"), "/watermarks") {
+            let mark = |subtask: i32, value: i64| json!({"id": format!("{subtask}.currentInputWatermark"), "value": value.to_string()});
+            let behind = |millis: i64| self.ms(self.stepped) - millis;
+            return (
+                200,
+                match id {
+                    SOURCE => json!([]),
+                    SLOW => (0..self.parallelism).map(|n| mark(n, behind(4_000 + 1_000 * i64::from(n)))).collect(),
+                    _ => json!([mark(0, i64::MIN)]),
+                },
+            );
+        }
         match (method, path) {
             ("GET", "/config") => (
                 200,

@@ -29,6 +29,8 @@ struct Server {
     edited: bool,
     forbidden: bool,
     patches: Vec<OverridePatch>,
+    /// How often somebody wanted the watches to try again at once.
+    retries: usize,
     told: Option<mpsc::UnboundedSender<ResourceEvent>>,
 }
 
@@ -48,6 +50,11 @@ impl Api {
         if let (Some(told), Some(resource)) = (&server.told, &server.resource) {
             let _ = told.send(ResourceEvent::Changed(Box::new(resource.clone())));
         }
+    }
+
+    /// Tells of another resource, or of the end of one.
+    fn say(&self, event: ResourceEvent) {
+        self.server().told.as_ref().unwrap().send(event).unwrap();
     }
 
     /// Changes the resource as somebody else would.
@@ -118,6 +125,14 @@ impl ClusterApi for Api {
         Box::pin(async { Ok(self.server().stored.clone()) })
     }
 
+    fn page(&self, deployment: &Resource) -> Option<String> {
+        Some(format!("https://api/{}/", deployment.reference.name))
+    }
+
+    fn retry_now(&self) {
+        self.server().retries += 1;
+    }
+
     fn version(&self) -> BoxFuture<'_, Result<String, ApiError>> {
         Box::pin(async { Ok("v1.33.1".into()) })
     }
@@ -147,6 +162,7 @@ fn kube_by(rate: f64, resource: Resource, config: ControlConfig) -> Kube {
         edited: false,
         forbidden: false,
         patches: vec![],
+        retries: 0,
         told: None,
     };
     let api = Api { server: Arc::new(Mutex::new(server)), fake: fake.clone() };
@@ -328,4 +344,100 @@ async fn a_jobmanager_that_is_not_ready_is_not_asked() {
         (r.job_state, r.suspended) = (Some("RUNNING".into()), false);
     });
     kube.bench.until(5, "healthy", |s| s.jobs[0].health.word == HealthWord::Healthy).await;
+}
+
+/// A session cluster on which the one job of the fake runs.
+fn session_cluster() -> Resource {
+    let configuration = [("jobmanager.scheduler", "adaptive"), ("kubernetes.taskmanager.memory.limit-factor", "1.5")];
+    let mut resource = deployment(&configuration);
+    (resource.kind, resource.job_id, resource.job_state, resource.upgrade_mode) =
+        (JobKind::SessionCluster, None, None, None);
+    resource.task_manager_memory = Some(2 << 30);
+    resource
+}
+
+/// A session job on that cluster.
+fn session_job(job: Option<crate::domain::ids::JobId>) -> Resource {
+    let mut resource = deployment(&[]);
+    resource.reference = ResourceRef { namespace: "shop".into(), name: "clicks".into(), session_job: true };
+    (resource.kind, resource.uid, resource.job_id) = (JobKind::FlinkSessionJob, "u-2".into(), job);
+    resource.deployment_name = Some("orders".into());
+    resource
+}
+
+fn keys(kube: &Kube) -> Vec<String> {
+    let mut keys: Vec<String> = kube.bench.snapshot().jobs.iter().map(|j| j.key.to_string()).collect();
+    keys.sort();
+    keys
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_submitted_by_hand_to_a_session_cluster_is_a_row_outside_the_operator() {
+    let kube = kube(100.0, session_cluster());
+    kube.bench.wait(60).await;
+    let outside = format!("k8s:u-1:{JOB}");
+    assert_eq!(keys(&kube), ["k8s:u-1", &outside]);
+    let snapshot = kube.bench.snapshot();
+    let job = snapshot.jobs.iter().find(|j| j.key.as_str() == outside).unwrap();
+    assert_eq!((job.kind, job.namespace.as_deref(), job.name.as_str()), (JobKind::FlinkJob, Some("shop"), "job"));
+    let Ownership::Pilot { why } = &job.ownership else { panic!("{:?}", job.ownership) };
+    assert!(why.contains("outside the operator") && why.contains("orders"), "{why}");
+    assert_eq!(job.realization, Realization::ResourceRequirements);
+    assert!(job.rates.is_some(), "its loop runs as on plain Flink");
+
+    // A resource names the job after all: it flies under the resource.
+    kube.api.say(ResourceEvent::Changed(Box::new(session_job(Some(JOB)))));
+    kube.bench.wait(15).await;
+    assert_eq!(keys(&kube), ["k8s:u-1", "k8s:u-2"]);
+    kube.api.say(ResourceEvent::Gone { uid: "u-2".into() });
+    kube.bench.wait(60).await;
+    assert_eq!(
+        keys(&kube),
+        ["k8s:u-1"],
+        "what a resource named is not taken for a stranger while it is being cancelled"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_session_job_has_no_id_no_job_is_taken_for_one_submitted_by_hand() {
+    let kube = kube(100.0, session_cluster());
+    kube.bench.wait(1).await;
+    kube.api.say(ResourceEvent::Changed(Box::new(session_job(None))));
+    kube.bench.fake.model().gone = true;
+    kube.bench.wait(30).await;
+    kube.bench.fake.model().gone = false;
+    kube.bench.wait(60).await;
+    assert_eq!(keys(&kube), ["k8s:u-1", "k8s:u-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_submitted_by_hand_go_with_their_cluster() {
+    let kube = kube(100.0, session_cluster());
+    kube.bench.wait(60).await;
+    assert_eq!(keys(&kube).len(), 2);
+    kube.api.say(ResourceEvent::Gone { uid: "u-1".into() });
+    kube.bench.wait(5).await;
+    assert_eq!(keys(&kube), Vec::<String>::new());
+    assert!(kube.bench.snapshot().clusters.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_has_the_address_of_its_page_and_the_limit_of_its_containers() {
+    let resource = session_cluster();
+    assert_eq!(resource.task_manager_limit(), Some(3 << 30));
+    assert_eq!(deployment(&[]).task_manager_limit(), None, "nothing is known");
+    let standalone = Resource { native: false, ..resource.clone() };
+    assert_eq!(standalone.task_manager_limit(), Some(2 << 30), "the factor is of the native mode");
+    let kube = kube(100.0, resource);
+    kube.bench.wait(5).await;
+    assert_eq!(kube.bench.snapshot().clusters[0].ui_url.as_deref(), Some("https://api/orders/"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_makes_the_watches_try_again_at_once() {
+    let mut kube = kube(100.0, deployment(&[]));
+    kube.bench.wait(1).await;
+    let id = kube.bench.send(Intent::Reconnect, None).await;
+    assert_eq!(kube.bench.until_final(id).await, CommandStage::Observed);
+    assert_eq!(kube.api.server().retries, 1);
 }

@@ -57,6 +57,18 @@ fn the_header_names_sources_facts_and_counters() {
 }
 
 #[test]
+fn a_connection_that_verifies_nobody_stands_in_the_header() {
+    let mut snapshot = fixtures::fleet();
+    let text = |snapshot: &Snapshot| {
+        let mut model = model(dark(), snapshot.clone(), Screen::Fleet);
+        format!("{}", around(&mut model, 140, 5))
+    };
+    assert!(!text(&snapshot).contains("INSECURE"));
+    Arc::make_mut(&mut snapshot.sources[0]).insecure = true;
+    assert!(text(&snapshot).contains("INSECURE"), "{}", text(&snapshot));
+}
+
+#[test]
 fn the_header_without_utf8_on_a_small_terminal() {
     let mut snapshot = fixtures::fleet();
     snapshot.read_only = true;

@@ -160,6 +160,7 @@ impl Confirm {
             | Intent::Preview { .. }
             | Intent::TakeOver { .. }
             | Intent::HandBack { .. }
+            | Intent::Reconnect
             | Intent::AskRights { .. }
             | Intent::SwitchContext { .. } => {}
         }

@@ -32,7 +32,7 @@ pub const SORTS: &[&str] = &["severity", "name", "lag", "utilization", "rate in"
 
 const COLUMNS: [Column; 13] = [
     Column::text("STATUS", 15, 16, 0),
-    Column::text("JOB", 20, 34, 0),
+    Column::text("JOB", 19, 34, 0),
     Column::text("NAMESPACE", 9, 16, 8),
     Column::number("IN/s", 6, 5),
     Column::number("OUT/s", 6, 7),
@@ -41,7 +41,7 @@ const COLUMNS: [Column; 13] = [
     Column::text("0    BUSIEST    1", 12, 17, 9),
     Column::number("BUSY", 5, 2),
     Column::number("TASKS", 7, 3),
-    Column::text("DECISION", 13, 24, 2),
+    Column::text("DECISION", 14, 24, 2),
     Column::number("CKPT", 7, 6),
     Column::number("DATA", 6, 2),
 ];
@@ -374,7 +374,7 @@ fn draw_charts(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView) {
     let band_rules =
         [Rule { name: "high", value: high, slot: Slot::Band }, Rule { name: "low", value: low, slot: Slot::Band }];
     let charts: [Drawn; 3] = [
-        ("records in /s", series::job_rate(window, topology), &[], None, count),
+        ("records in /s", series::job_rate(window, parts::rate_span(ctx, job), topology), &[], None, count),
         ("lag, records", series::job_lag(window, topology), &[], None, count),
         ("busiest vertex", series::job_load(window), &band_rules, Some(1.0), percent),
     ];

@@ -20,18 +20,18 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::{Ctx, JobPane, JobScreenView, Row, parts};
-use crate::domain::freshness::Freshness;
+use crate::domain::freshness::{self, Freshness};
 use crate::domain::ids::{JobKey, VertexId};
-use crate::domain::job::{JobView, VertexView};
-use crate::tui::format::{UNKNOWN, count, fit, percent};
+use crate::domain::job::{JobView, VertexView, Watermark};
+use crate::tui::format::{self, UNKNOWN, count, fit, percent};
 use crate::tui::theme::{Slot, Theme};
 use crate::tui::widgets::bars::Share;
 use crate::tui::widgets::graph;
-use crate::tui::widgets::pane::{Lines, framed, headed, message, split_bottom, split_left, split_top};
+use crate::tui::widgets::pane::{Lines, framed, headed, message, ruled, split_bottom, split_left, split_top};
 use crate::tui::widgets::table::{Cell, Column, Table, position};
 use crate::tui::widgets::tree;
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column::text("VERTEX", 22, 44, 0),
     Column::number("P", 7, 0),
     Column::number("IN/s", 6, 2),
@@ -42,6 +42,7 @@ const COLUMNS: [Column; 10] = [
     Column::number("IDLE", 4, 4),
     Column::text("TIME SPENT", 12, 20, 6),
     Column::number("LAG", 6, 3),
+    Column::number("WM LAG", 7, 3),
 ];
 
 /// The rows of the screen.
@@ -74,7 +75,8 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut J
         },
         () if wide => {
             let [left, right] = split_left(body, body.width * 58 / 100);
-            let [_, right] = split_left(right, 1);
+            let [line, right] = split_left(right, 2);
+            ruled(buffer, line, ctx.theme);
             let graph_height = graph_height(job, body.height * 2 / 5);
             let [graph, below] = split_top(left, graph_height);
             let [table, below] = split_top(below, table_height.min(below.height / 2));
@@ -202,8 +204,21 @@ fn draw_vertices(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView, view
             Cell::new(percent(vertex.idle), style),
             Cell::Shares(Share::of_time(vertex.busy, vertex.backpressured, vertex.idle)),
             Cell::new(if vertex.lag.is_nan() { String::new() } else { count(vertex.lag) }, style),
+            Cell::new(watermark_lag(job, vertex), style),
         ]
     });
+}
+
+/// How far event time at the input of a vertex lay behind the clock when it was read. Sources have no input.
+fn watermark_lag(job: &JobView, vertex: &VertexView) -> Cow<'static, str> {
+    let is_source = job.topology.as_ref().and_then(|t| t.vertex(vertex.id)).is_some_and(|v| v.is_source());
+    match (vertex.watermark, &job.vertices) {
+        (None, _) if is_source => "".into(),
+        (None, _) | (_, None) => UNKNOWN.into(),
+        (Some(Watermark::NotYet), _) => "none".into(),
+        (Some(Watermark::EndOfInput), _) => "ended".into(),
+        (Some(Watermark::At(at)), Some(seen)) => format::age(freshness::age(at, seen.at)).into(),
+    }
 }
 
 /// Lines of a box of the graph.

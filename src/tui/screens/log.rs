@@ -6,7 +6,7 @@ use tui_logger::{TuiLoggerLevelOutput, TuiLoggerWidget};
 
 use crate::tui::screens::{Ctx, LogView};
 use crate::tui::theme::Slot;
-use crate::tui::widgets::pane::framed;
+use crate::tui::widgets::pane::{framed, message};
 
 /// Draws the screen.
 pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, view: &mut LogView) {
@@ -27,4 +27,8 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, view: &mut LogView) {
         .output_line(false)
         .state(&view.state);
     frame.render_widget(widget, inside);
+    let buffer = frame.buffer_mut();
+    if inside.positions().all(|at| buffer[at].symbol() == " ") {
+        message(buffer, inside, theme, Slot::Muted, "nothing to tell so far: no source was lost, nothing failed");
+    }
 }

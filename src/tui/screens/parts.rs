@@ -196,6 +196,11 @@ pub(super) fn cluster<'a>(ctx: &Ctx<'a>, job: &JobView) -> Option<&'a Arc<Cluste
     ctx.snapshot.cluster(&job.cluster)
 }
 
+/// Seconds over which rates in charts are taken: three of Flink's own fetches.
+pub(super) fn rate_span(ctx: &Ctx, job: &JobView) -> f64 {
+    cluster(ctx, job).map_or(0.0, |cluster| cluster.metric_interval.as_secs_f64() * 3.0)
+}
+
 /// What to say where something of a job was never seen.
 pub(super) fn nothing_yet(ctx: &Ctx, job: &JobView, what: &str) -> String {
     let source = ctx.snapshot.source(&job.source);

@@ -27,6 +27,9 @@ const COLUMNS: [Column; 6] = [
     Column::number("MORE", 4, 4),
 ];
 
+/// The columns where Flink tells of no failure where it was.
+const PLACELESS: [Column; 4] = [COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[5]];
+
 fn key(entry: &ProblemEntry) -> ProblemKey {
     ProblemKey { at: entry.at, task: entry.task.clone(), class: entry.root_class.clone() }
 }
@@ -67,9 +70,11 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut P
     let least = if view.open { 3 } else { 7 };
     let table_height = rows.saturating_add(1).min((body.height / 3).max(least));
     let [table_area, below] = split_top(body, table_height);
-    let table = Table { columns: &COLUMNS, theme, sort: None, active: !view.open };
+    let placed = problems.entries.iter().any(|e| e.task.is_some() || e.task_manager.is_some() || e.endpoint.is_some());
+    let columns: &[Column] = if placed { &COLUMNS } else { &PLACELESS };
+    let table = Table { columns, theme, sort: None, active: !view.open };
     table.draw(buffer, table_area, &mut view.list, "no problem matches the filter", |row| {
-        entry(problems, row).map(|entry| cells(ctx, entry)).unwrap_or_default()
+        entry(problems, row).map(|entry| cells(ctx, entry, placed)).unwrap_or_default()
     });
     let at = view.list.rows.get(view.list.index);
     if let Some(entry) = at.and_then(|row| entry(problems, row)) {
@@ -98,18 +103,21 @@ fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView) -> Rect {
     split_top(area, used)[1]
 }
 
-fn cells<'a>(ctx: &Ctx<'a>, entry: &'a ProblemEntry) -> Vec<Cell<'a>> {
+fn cells<'a>(ctx: &Ctx<'a>, entry: &'a ProblemEntry, placed: bool) -> Vec<Cell<'a>> {
     let theme = ctx.theme;
     let base = theme.style(Slot::Base);
     let place = entry.task_manager.as_deref().or(entry.endpoint.as_deref()).unwrap_or_default();
-    vec![
+    let mut cells = vec![
         Cell::new(ctx.age(entry.at), base),
         Cell::new(short_class(&entry.root_class), theme.style(Slot::Error)),
         Cell::new(entry.root_message.as_str(), theme.style(Slot::Emphasis)),
-        Cell::new(entry.task.as_deref().unwrap_or_default(), base),
-        Cell::End(place.into(), theme.style(Slot::Muted)),
-        Cell::new(if entry.concurrent > 0 { format!("+{}", entry.concurrent) } else { String::new() }, base),
-    ]
+    ];
+    if placed {
+        cells.push(Cell::new(entry.task.as_deref().unwrap_or_default(), base));
+        cells.push(Cell::End(place.into(), theme.style(Slot::Muted)));
+    }
+    cells.push(Cell::new(if entry.concurrent > 0 { format!("+{}", entry.concurrent) } else { String::new() }, base));
+    cells
 }
 
 /// The selected problem: its root cause in full, where it was, and its trace.

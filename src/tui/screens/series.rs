@@ -23,11 +23,24 @@ fn each(window: &MetricWindow, value: impl Fn(&Sample) -> f64) -> Points {
     window.samples().iter().map(|sample| (seconds(end, sample.at), value(sample))).collect()
 }
 
-/// A value of every two samples that follow each other: what happened between them.
-fn between(window: &MetricWindow, value: impl Fn(&Sample, &Sample, f64) -> f64) -> Points {
+/// A value of every sample and one before it, at least `least` seconds earlier: what happened between them. Flink's totals are as
+/// old as its last fetch of them, so over a shorter time than a few fetches a difference tells mostly when those were.
+fn between(window: &MetricWindow, least: f64, value: impl Fn(&Sample, &Sample, f64) -> f64) -> Points {
     let Some(end) = newest(window) else { return Vec::new() };
-    let pairs = window.samples().windows(2);
-    pairs.map(|pair| (seconds(end, pair[1].at), value(&pair[0], &pair[1], seconds(pair[0].at, pair[1].at)))).collect()
+    let samples = window.samples();
+    let mut first = 0;
+    let mut points = Vec::new();
+    for after in samples {
+        while samples.get(first + 1).is_some_and(|next| seconds(next.at, after.at) >= least && next.at < after.at) {
+            first += 1;
+        }
+        let Some(before) = samples.get(first) else { break };
+        let time = seconds(before.at, after.at);
+        if time > 0.0 && time >= least {
+            points.push((seconds(end, after.at), value(before, after, time)));
+        }
+    }
+    points
 }
 
 /// Growth of a counter between two samples; NaN if it is missing, or fell because tasks were replaced.
@@ -52,14 +65,14 @@ pub(super) fn lag(window: &MetricWindow, vertex: VertexId) -> Points {
 }
 
 /// Records a second that a vertex read.
-pub(super) fn rate(window: &MetricWindow, vertex: VertexId) -> Points {
-    between(window, |before, after, time| growth(before, after, vertex, |v| v.records_in) / time)
+pub(super) fn rate(window: &MetricWindow, least: f64, vertex: VertexId) -> Points {
+    between(window, least, |before, after, time| growth(before, after, vertex, |v| v.records_in) / time)
 }
 
 /// Records a second that a vertex could have read at 100 % busy: what it read for each second that a subtask was busy, times
 /// its subtasks (`autoscaler.md` §4.4, without the averaging over the window).
-pub(super) fn capacity(window: &MetricWindow, vertex: VertexId, parallelism: i32) -> Points {
-    between(window, |before, after, _| {
+pub(super) fn capacity(window: &MetricWindow, least: f64, vertex: VertexId, parallelism: i32) -> Points {
+    between(window, least, |before, after, _| {
         let busy = growth(before, after, vertex, |v| v.accumulated_busy_time) / 1000.0;
         let capacity = growth(before, after, vertex, |v| v.records_in) / busy * f64::from(parallelism);
         if capacity.is_finite() { capacity } else { f64::NAN }
@@ -76,8 +89,8 @@ fn sum_of_sources(topology: &Topology, value: impl Fn(VertexId) -> f64) -> f64 {
 }
 
 /// Records a second that all sources read.
-pub(super) fn job_rate(window: &MetricWindow, topology: &Topology) -> Points {
-    between(window, |before, after, time| {
+pub(super) fn job_rate(window: &MetricWindow, least: f64, topology: &Topology) -> Points {
+    between(window, least, |before, after, time| {
         sum_of_sources(topology, |vertex| growth(before, after, vertex, |v| v.records_in)) / time
     })
 }
@@ -115,11 +128,28 @@ mod tests {
             sample(10, 1_000.0, 5_000.0),
             sample(20, 100.0, 200.0),
         ]);
-        let rates = rate(&window, vertex);
+        let rates = rate(&window, 0.0, vertex);
         assert_eq!(rates[0], (-10.0, 100.0));
         assert!(rates[1].1.is_nan());
-        assert_eq!(capacity(&window, vertex, 2)[0], (-10.0, 400.0));
+        assert_eq!(capacity(&window, 0.0, vertex, 2)[0], (-10.0, 400.0));
         assert!(load(&window, vertex).iter().all(|(_, load)| load.is_nan()));
-        assert!(rate(&MetricWindow::new(), vertex).is_empty());
+        assert!(rate(&MetricWindow::new(), 0.0, vertex).is_empty());
+    }
+
+    #[test]
+    fn a_rate_over_several_fetches_does_not_show_when_they_were() {
+        let vertex = VertexId::from_u128(1);
+        // Flink fetches every 10 s; so do we, now just before and now just after: nothing, then twice as much.
+        let sample = |n: u64| {
+            let values = VertexSample { records_in: (n / 2 * 2) as f64 * 1_000.0, ..VertexSample::MISSING };
+            let at = Timestamp::UNIX_EPOCH + Duration::from_secs(n * 10);
+            Arc::new(Sample::new(at, vec![(vertex, values)], GlobalSample::MISSING))
+        };
+        let window = MetricWindow::from_samples((0..13).map(sample).collect());
+        let spread = |points: Points| points.iter().map(|(_, rate)| (rate - 100.0).abs()).fold(0.0, f64::max);
+        assert_eq!(spread(rate(&window, 0.0, vertex)), 100.0);
+        let smooth = rate(&window, 40.0, vertex);
+        assert_eq!((smooth.len(), smooth[0].0), (9, -80.0));
+        assert_eq!(spread(smooth), 0.0);
     }
 }

@@ -172,6 +172,26 @@ fn problems_show_the_root_cause_and_the_trace() {
     insta::assert_snapshot!("problems-open@80x24", frame(&mut open, SIZES[0]));
 }
 
+#[test]
+fn the_log_says_that_there_is_nothing_to_tell() {
+    snapshots("log", model(fixtures::fleet(), Screen::Log, unicode()));
+}
+
+#[test]
+fn a_list_of_failures_without_a_place_gives_its_room_to_the_message() {
+    let mut snapshot = fixtures::fleet();
+    for job in &mut snapshot.jobs {
+        let Some(problems) = &mut Arc::make_mut(job).problems else { continue };
+        for entry in &mut Arc::make_mut(&mut problems.value).entries {
+            (entry.task, entry.task_manager, entry.endpoint) = (None, None, None);
+        }
+    }
+    let mut problems = model(snapshot, Screen::Problems(key("ledger-export")), unicode());
+    let text = frame(&mut problems, SIZES[0]);
+    assert!(!text.contains("TASKMANAGER"), "{text}");
+    insta::assert_snapshot!("problems-placeless@80x24", text);
+}
+
 // --- what a night brings ---
 
 #[test]
@@ -254,8 +274,18 @@ fn without_colours_and_utf8_every_screen_is_plain_ascii() {
         "ascii-decision@80x24",
         frame(&mut model(fixtures::fleet(), pending(), Theme::plain()), SIZES[0])
     );
-    let mut memory = model(fixtures::fleet(), Screen::Memory(key("fraud-detection")), Theme::plain());
-    insta::assert_snapshot!("ascii-memory@80x24", frame(&mut memory, SIZES[0]));
+    let fraud = || key("fraud-detection");
+    for (name, screen) in [
+        ("memory", Screen::Memory(fraud())),
+        ("problems", Screen::Problems(key("ledger-export"))),
+        ("checkpoints", Screen::Checkpoints(fraud())),
+        ("task-managers", Screen::TaskManagers(fraud())),
+        ("decisions", Screen::Decisions),
+        ("log", Screen::Log),
+    ] {
+        let mut model = model(fixtures::fleet(), screen, Theme::plain());
+        insta::assert_snapshot!(format!("ascii-{name}@80x24"), frame(&mut model, SIZES[0]));
+    }
 }
 
 #[test]

@@ -97,11 +97,13 @@ pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
         Action::UnfoldAll => unfold_all(model, true),
         Action::FoldAll => unfold_all(model, false),
         Action::Refresh => {
-            if let Some(key) = model.job().map(|job| job.key.clone()) {
-                let command = command(model, Intent::Refresh { job: key }, None);
+            let job = model.job().map(|job| Intent::Refresh { job: job.key.clone() });
+            let lost = model.some_source_is_lost().then_some(Intent::Reconnect);
+            for intent in job.into_iter().chain(lost) {
+                let command = command(model, intent, None);
                 effects.push(Effect::Send(command));
-                model.toast(Slot::Toast, "asking the sources again");
             }
+            model.toast(Slot::Toast, "asking the sources again");
         }
         Action::Utc => {
             model.utc = !model.utc;

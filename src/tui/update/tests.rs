@@ -9,7 +9,8 @@ use super::*;
 use crate::domain::Timestamp;
 use crate::domain::command::{CommandStage, CommandView, Intent, Issuer};
 use crate::domain::decision::{Decision, DecisionId, DecisionState};
-use crate::domain::snapshot::Snapshot;
+use crate::domain::job::{Mode, Ownership};
+use crate::domain::snapshot::{Snapshot, SourceState};
 use crate::tui::action::Danger;
 use crate::tui::fixtures;
 use crate::tui::keymap::Keymap;
@@ -471,6 +472,48 @@ fn copies_carry_no_control_characters() {
     }
 }
 
+#[test]
+fn the_refresh_key_ends_the_pauses_of_lost_sources_also_without_a_job() {
+    let intents = |desk: &mut Desk| desk.press("r").into_iter().map(|c| c.intent).collect::<Vec<_>>();
+    let mut desk = Desk::with(fixtures::fleet());
+    desk.publish(|s| s.sources.retain(|source| source.state == SourceState::Live));
+    let job = desk.model.job().unwrap().key.clone();
+    assert_eq!(intents(&mut desk), [Intent::Refresh { job: job.clone() }]);
+    let mut desk = Desk::with(fixtures::lost());
+    assert!(matches!(&intents(&mut desk)[..], [Intent::Refresh { .. }, Intent::Reconnect]));
+    desk.publish(|s| s.jobs.clear());
+    assert_eq!(intents(&mut desk), [Intent::Reconnect]);
+    desk.publish(|s| s.sources.clear());
+    assert!(intents(&mut desk).is_empty());
+    assert!(desk.toasts().contains("no job is selected"), "{}", desk.toasts());
+}
+
+#[test]
+fn only_rows_on_screen_without_a_loop_are_asked_for() {
+    let rows = |desk: &Desk| desk.model.looking_at().rows;
+    let mut desk = Desk::with(fixtures::many(100));
+    desk.publish(|s| {
+        for (n, job) in s.jobs.iter_mut().enumerate() {
+            Arc::make_mut(job).mode = if n % 2 == 0 { Mode::Off } else { Mode::Manual };
+        }
+    });
+    assert!(rows(&desk).is_empty(), "nothing is drawn yet");
+    let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(120, 40)).unwrap();
+    terminal.draw(|frame| crate::tui::draw::draw(frame, &mut desk.model)).unwrap();
+    let list = &desk.model.views.fleet.list;
+    let shown: Vec<_> = list.rows[list.offset..list.offset + list.page].iter().map(|row| row.key.clone()).collect();
+    let asked = rows(&desk);
+    assert!(asked.len() > 5 && asked.is_sorted(), "{asked:?}");
+    for key in &shown {
+        let job = desk.model.latest().job(key).unwrap();
+        let unread = job.mode == Mode::Off || !matches!(job.ownership, Ownership::Pilot { .. });
+        assert_eq!(asked.contains(key), unread, "{key}");
+    }
+    assert!(asked.iter().all(|key| shown.contains(key)));
+    desk.press("7");
+    assert!(rows(&desk).is_empty(), "the fleet is not on screen");
+}
+
 // --- the proof ---
 
 /// What an effect may do outside.
@@ -481,6 +524,7 @@ fn danger_of(effect: &Effect) -> Danger {
             Intent::Reject { .. } => Action::Reject.danger(),
             Intent::Snooze { .. } => Action::Snooze.danger(),
             Intent::Refresh { .. }
+            | Intent::Reconnect
             | Intent::Preview { .. }
             | Intent::AskRights { .. }
             | Intent::SwitchContext { .. } => Danger::Local,

@@ -75,6 +75,13 @@ pub fn headed(buffer: &mut Buffer, area: Rect, theme: &Theme, title: &str, right
     below
 }
 
+/// A line from top to bottom in the first column of an area, between two panes without frames.
+pub fn ruled(buffer: &mut Buffer, area: Rect, theme: &Theme) {
+    for line in 0..area.height {
+        put(buffer, area, 0, line, theme.glyphs.border.vertical_left, theme.style(Slot::Border));
+    }
+}
+
 /// The first `height` lines of an area, and the rest.
 pub fn split_top(area: Rect, height: u16) -> [Rect; 2] {
     let height = height.min(area.height);

@@ -71,8 +71,9 @@ fn rate(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView, vertex: &Vert
         Rule { name: "up below", value: average(ScalingMetric::ScaleUpRateThreshold), slot: Slot::Threshold },
         Rule { name: "down above", value: average(ScalingMetric::ScaleDownRateThreshold), slot: Slot::Threshold },
     ];
-    let capacity = series::capacity(window, vertex.id, vertex.parallelism);
-    let read = series::rate(window, vertex.id);
+    let least = parts::rate_span(ctx, job);
+    let capacity = series::capacity(window, least, vertex.id, vertex.parallelism);
+    let read = series::rate(window, least, vertex.id);
     let lines = [
         Series { name: "capacity", points: &capacity, slot: Slot::Series },
         Series { name: "read", points: &read, slot: Slot::SeriesSecond },

@@ -4,9 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::super::{Ctx, JobScreenView, parts};
-use super::above;
-use crate::domain::job::{JobView, SubtaskView, VertexView};
-use crate::tui::format::{clean, count, fit, fit_start, percent};
+use super::{above, watermark_lag};
+use crate::domain::job::{JobView, SubtaskView, VertexView, Watermark};
+use crate::tui::format::{clean, count, fit, fit_start, instant, percent};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::bars::{self, Meter};
 use crate::tui::widgets::pane::{Lines, message, put, split_top};
@@ -62,6 +62,17 @@ pub(super) fn draw(
             (&factor(by_records), above(theme, by_records, 1.5, Slot::Warning)),
         ]);
         list = rest;
+        if let Some(watermark) = vertex.watermark.filter(|_| list.height >= 5) {
+            let [line, rest] = split_top(list, 1);
+            let (text, behind) = match watermark {
+                Watermark::NotYet => ("none has arrived yet".to_owned(), String::new()),
+                Watermark::EndOfInput => ("the input has ended".to_owned(), String::new()),
+                Watermark::At(at) => (instant(at, ctx.utc), format!("  {} behind", watermark_lag(job, vertex))),
+            };
+            let mut lines = Lines::new(buffer, line, theme);
+            lines.line(&[("watermark ", label), (&text, theme.style(Slot::Base)), (&behind, theme.style(Slot::Base))]);
+            list = rest;
+        }
         // The row of heights says little about a few subtasks that stand below anyway.
         if subtasks.len() > usize::from(rest.height) {
             let [bars_area, rest] = split_top(rest, 1);
