@@ -160,7 +160,7 @@ pub(super) fn breadcrumbs(frame: &mut Frame, area: Rect, ctx: &Ctx, model: &Mode
     if !filter.text.is_empty() {
         right.push(Span::styled(format!("/{}", filter.text), theme.style(Slot::Match)));
         if filter.error.is_some() {
-            right.push(Span::styled(" cannot be read; the filter before it holds", theme.style(Slot::Error)));
+            right.push(Span::styled(" is unreadable, so not applied", theme.style(Slot::Error)));
         } else {
             let key = model.keymap().key_text(Action::Back);
             right.push(Span::styled(format!("  {key} clears"), theme.style(Slot::Hint)));
