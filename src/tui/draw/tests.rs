@@ -61,7 +61,7 @@ fn a_connection_that_verifies_nobody_stands_in_the_header() {
     let mut snapshot = fixtures::fleet();
     let text = |snapshot: &Snapshot| {
         let mut model = model(dark(), snapshot.clone(), Screen::Fleet);
-        format!("{}", around(&mut model, 140, 5))
+        format!("{}", around(&mut model, 140, 15))
     };
     assert!(!text(&snapshot).contains("INSECURE"));
     Arc::make_mut(&mut snapshot.sources[0]).insecure = true;
