@@ -1,6 +1,7 @@
 //! Answers recorded cases and compares them with what the Java autoscaler made of the same inputs.
 //!
-//! `tests/data/oracle` holds a subset of every family and both generations. Any other file or folder of cases
+//! `tests/data/oracle` holds a subset of every family and both generations; `mutated-*` are such cases with numbers, options and
+//! answers at the edge of what occurs (lags that are no number, plans without vertices, rates beyond 2^54). Any other file or folder of cases
 //! (`.jsonl`, `.jsonl.gz`) is run with
 //!
 //! ```text

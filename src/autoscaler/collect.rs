@@ -116,12 +116,9 @@ pub struct RawMetrics {
 /// Why nothing could be collected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CollectError {
-    /// The plan has no vertices.
+    /// The plan has no vertices: it will come. Generation 1.8 goes on with nothing instead.
     #[error("the job has no execution plan yet")]
-    EmptyPlan {
-        /// It will come (generation main); an error in generation 1.8.
-        not_ready: bool,
-    },
+    EmptyPlan,
     /// The job details have no RUNNING timestamp.
     #[error("the job details have no RUNNING timestamp")]
     NeverRunning,
@@ -146,7 +143,8 @@ impl CollectError {
     /// Wait and try again; otherwise the loop failed.
     pub fn is_not_ready(&self) -> bool {
         match self {
-            Self::EmptyPlan { not_ready } | Self::MissingMetric { not_ready, .. } => *not_ready,
+            Self::EmptyPlan => true,
+            Self::MissingMetric { not_ready, .. } => *not_ready,
             Self::NeverRunning | Self::NoTaskManagerMetrics => false,
         }
     }
@@ -203,8 +201,8 @@ impl Collector {
         if job.running_since.is_none() {
             return Err(CollectError::NeverRunning);
         }
-        if job.vertices.is_empty() {
-            return Err(CollectError::EmptyPlan { not_ready: options.generation == Generation::Main });
+        if job.vertices.is_empty() && options.generation == Generation::Main {
+            return Err(CollectError::EmptyPlan);
         }
         let list = |id: VertexId| lists.get(&id).map_or(&[][..], Vec::as_slice);
         let sources = job.vertices.iter().map(|v| &v.vertex).filter(|v| v.is_source());
@@ -292,8 +290,8 @@ pub fn collect(
     if job.running_since.is_none() {
         return Err(CollectError::NeverRunning);
     }
-    if job.vertices.is_empty() {
-        return Err(CollectError::EmptyPlan { not_ready: options.generation == Generation::Main });
+    if job.vertices.is_empty() && options.generation == Generation::Main {
+        return Err(CollectError::EmptyPlan);
     }
     let nothing = MetricWindow::new();
     let window = if is_earlier_run(job, window) { &nothing } else { window };
@@ -388,7 +386,7 @@ fn vertex_sample(
             }
         }
         let lag = flink.get(FlinkMetric::PendingRecords).map_or(0.0, |m| m.sum);
-        sample.lag = round3(lag);
+        sample.lag = Some(round3(lag));
         let rate = max(0.0, source_rate(flink));
         if rate.is_nan() {
             absent.insert((vertex.id, ScalingMetric::ObservedTpr));

@@ -98,7 +98,7 @@ pub fn evaluate(
         let tpr = true_processing_rate(options, &series[at], &rates[at], busy, explain, vertex.id);
         metrics.set(M::TrueProcessingRate, averaged(tpr));
         metrics.set(M::Load, averaged(busy / 1000.0));
-        let lag = series[at].newest().lag;
+        let lag = series[at].newest().lag();
         metrics.set(M::Lag, if lag.is_nan() { None } else { current(lag) });
         metrics.set(M::Parallelism, current(f64::from(vertex.parallelism)));
         metrics.set(M::MaxParallelism, current(f64::from(vertex.max_parallelism)));
@@ -205,7 +205,7 @@ fn processing_backlog(
     let threshold = seconds(options.backlog_lag_threshold);
     let behind = graph.vertices().iter().enumerate().filter(|(_, v)| v.is_source()).find(|(at, _)| {
         let records_in = rates[*at].records_in;
-        !records_in.is_nan() && series[*at].newest().lag / records_in > threshold
+        !records_in.is_nan() && series[*at].newest().lag() / records_in > threshold
     });
     explain.step(|| {
         let step = Step::new("Backlog")
@@ -217,7 +217,7 @@ fn processing_backlog(
                 .about(vertex.id)
                 .observed(
                     "LAG",
-                    Value::number(series[at].newest().lag, Unit::Records),
+                    Value::number(series[at].newest().lag(), Unit::Records),
                     metric(M::Lag),
                     series[at].newest_at(),
                 )
@@ -251,13 +251,13 @@ fn source_inflow(
     rates: &Rates,
     explain: &mut Explain,
 ) -> Result<Inflow, EvaluateError> {
-    let lag_rate = series.rate(|s| s.lag);
+    let lag_rate = series.rate(|s| s.lag());
     let target = max(0.0, rates.records_in + lag_rate);
     if target.is_nan() {
         return Err(EvaluateError::NoIngestionRate(vertex));
     }
-    // A lag that is missing from the newest sample counts as none.
-    let lag = if series.newest().lag.is_nan() { 0.0 } else { series.newest().lag };
+    // A source without such a metric has no backlog; of one that could not tell, the need is unknown.
+    let lag = series.newest().lag.unwrap_or(0.0);
     let catch_up_seconds = seconds(options.catch_up_duration);
     let catch_up = if catch_up_seconds == 0.0 { 0.0 } else { lag / catch_up_seconds };
     let at = series.newest_at();

@@ -80,7 +80,7 @@ pub fn worked_example(generation: Generation, texts: &[(&str, &str)]) -> Job {
         load,
         records_in,
         records_out,
-        lag,
+        lag: Some(lag),
         ..VertexSample::MISSING
     };
     let none = f64::NAN;
@@ -268,7 +268,7 @@ fn build(options: Options, random: &[AnyVertex], samples: usize) -> Job {
                 accumulated_busy_time: total(|s| s.0 * 1000.0),
                 records_in: total(|s| s.1),
                 records_out: total(|s| s.1 * s.2),
-                lag: if sources[at] { lag } else { f64::NAN },
+                lag: sources[at].then_some(lag),
                 observed_tpr: if sources[at] { observed } else { f64::NAN },
                 records_in_per_second: if sources[at] { f64::NAN } else { sampled },
             };

@@ -98,13 +98,30 @@ pub fn double_text(x: f64) -> String {
     if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
         return format!("{x:?}");
     }
+    let digits = Digits::of(x);
+    let (first, rest) = digits.text().split_at(1);
+    let sign = if digits.negative { "-" } else { "" };
+    format!("{sign}{first}.{}E{}", if rest.is_empty() { "0" } else { rest }, digits.point - 1)
+}
+
+/// `Float.toString` of a finite float, by the same rules.
+pub fn float_text(x: f32) -> String {
+    let magnitude = x.abs();
+    if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
+        return format!("{x:?}");
+    }
     let text = format!("{x:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let fraction = if mantissa.contains('.') { "" } else { ".0" };
     format!("{mantissa}{fraction}E{exponent}")
 }
 
-/// The shortest decimal digits of a finite double: `0.DIGITS * 10^point`.
+const TWO_54: f64 = (1u64 << 54) as f64;
+const TWO_63: f64 = (1u64 << 63) as f64;
+
+/// The decimal digits of a finite double as Java prints them, the shortest that read as the same double:
+/// `0.DIGITS * 10^point`. From 2^54 to 2^63 Java prints the whole number itself and only leaves away, rounded half up,
+/// as many digits as the lowest bits of the double cannot tell apart.
 #[derive(Debug)]
 struct Digits {
     negative: bool,
@@ -116,10 +133,14 @@ struct Digits {
 
 impl Digits {
     fn of(x: f64) -> Self {
+        let magnitude = x.abs();
+        if (TWO_54..TWO_63).contains(&magnitude) {
+            return Self::of_large(magnitude as u64, x.is_sign_negative());
+        }
         // The longest text is like -1.2345678901234567e-308.
         let mut buffer = [0u8; 32];
         let mut rest = &mut buffer[..];
-        let fits = write!(rest, "{:e}", x.abs()).is_ok();
+        let fits = write!(rest, "{magnitude:e}").is_ok();
         debug_assert!(fits);
         let unused = rest.len();
         let written = buffer.len() - unused;
@@ -133,6 +154,21 @@ impl Digits {
         }
         let exponent = std::str::from_utf8(&text[(split + 1).min(written)..]).ok().and_then(|e| e.parse::<i64>().ok());
         Self { negative: x.is_sign_negative(), digits, len, point: exponent.unwrap_or(0) + 1 }
+    }
+
+    fn of_large(whole: u64, negative: bool) -> Self {
+        // The distance between two doubles here is 2^(place of the highest bit - 52); half of it is left open.
+        let unit = 10u64.pow((1u64 << (whole.ilog2() - 54)).ilog10());
+        let (quotient, remainder) = (whole / unit, whole % unit);
+        let text = (quotient + u64::from(unit > 1 && remainder >= unit / 2)).to_string();
+        let point = text.len() as i64 + i64::from(unit.ilog10());
+        let mut digits = [0u8; 20];
+        let mut len = 0;
+        for digit in text.trim_end_matches('0').bytes() {
+            digits[len] = digit;
+            len += 1;
+        }
+        Self { negative, digits, len, point }
     }
 
     fn text(&self) -> &str {
@@ -205,6 +241,11 @@ mod tests {
             (12424.678, "12424.68"),
             (9.995, "10.00"),
             (1e15, "1000000000000000.00"),
+            (1.333_5e16, "13335000000000000.00"),
+            (70_014_217_841_133_664.0, "70014217841133664.00"),
+            (-6_754_910_133_341_463_552.0, "-6754910133341463600.00"),
+            (9.1e18, "9100000000000000000.00"),
+            (TWO_63, "9223372036854776000.00"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "Infinity"),
         ];
@@ -219,10 +260,20 @@ mod tests {
             (0.00012, "1.2E-4"),
             (0.001, "0.001"),
             (-0.0, "-0.0"),
+            (TWO_54, "1.8014398509481984E16"),
+            (70_014_217_841_133_664.0, "7.0014217841133664E16"),
+            (244_352_396_493_717_728.0, "2.44352396493717728E17"),
+            (4_611_686_018_427_387_904.0, "4.6116860184273879E18"),
+            (1e18, "1.0E18"),
+            (TWO_63, "9.223372036854776E18"),
             (f64::NEG_INFINITY, "-Infinity"),
         ];
         for (x, text) in full {
             assert_eq!(double_text(x), text);
+        }
+        let floats = [(0.1, "0.1"), (5e-4, "5.0E-4"), (1e7, "1.0E7"), (12_345_678.0, "1.2345678E7"), (0.0, "0.0")];
+        for (x, text) in floats {
+            assert_eq!(float_text(x), text);
         }
     }
 

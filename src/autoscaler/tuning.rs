@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::generation::BudgetOrder;
 use super::memory::{MemoryError, derive};
-use super::number::{Rounding, round_decimal};
+use super::number::{Rounding, float_text, round_decimal};
 use super::options::{MemorySize, Options};
 use crate::domain::decision::ConfigChanges;
 use crate::domain::evaluation::{EvaluatedMetrics, ScalingMetric};
@@ -284,5 +284,5 @@ impl MemoryPlan {
 
 /// A part of a whole, rounded up to three decimals, as a 32-bit float.
 fn fraction(part: i64, whole: i64) -> String {
-    format!("{:?}", round_decimal(part as f64 / whole as f64, 3, Rounding::Ceiling) as f32)
+    float_text(round_decimal(part as f64 / whole as f64, 3, Rounding::Ceiling) as f32)
 }

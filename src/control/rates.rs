@@ -193,7 +193,7 @@ pub fn lag_trend<'a>(samples: impl IntoIterator<Item = &'a Sample>, since: Times
         .into_iter()
         .filter(|s| s.at >= since)
         .filter_map(|s| {
-            let lags: Vec<f64> = s.vertices.iter().map(|(_, v)| v.lag).filter(|l| l.is_finite()).collect();
+            let lags: Vec<f64> = s.vertices.iter().map(|(_, v)| v.lag()).filter(|l| l.is_finite()).collect();
             (!lags.is_empty()).then(|| ((s.at - since).as_seconds_f64(), lags.iter().sum()))
         })
         .collect();

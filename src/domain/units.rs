@@ -102,3 +102,27 @@ pub mod nonfinite {
         deserializer.deserialize_any(V(expected, parse))
     }
 }
+
+/// The same for a double that may be missing: `null`.
+pub mod nonfinite_option {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Present(#[serde(with = "super::nonfinite")] f64);
+
+    /// Writes a double or null.
+    ///
+    /// # Errors
+    /// Only what the serializer itself reports.
+    pub fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(Present).serialize(serializer)
+    }
+
+    /// Reads a double: a number, one of the three words, or null.
+    ///
+    /// # Errors
+    /// If the value is none of these.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        Ok(Option::<Present>::deserialize(deserializer)?.map(|present| present.0))
+    }
+}

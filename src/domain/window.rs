@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::ids::VertexId;
-use super::units::nonfinite;
+use super::units::{nonfinite, nonfinite_option};
 
 /// What was collected of one vertex at one instant (`autoscaler.md` §2.6). A missing value is NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,9 +23,9 @@ pub struct VertexSample {
     /// NUM_RECORDS_OUT: records since the run began.
     #[serde(with = "nonfinite")]
     pub records_out: f64,
-    /// LAG: pending records (sources only).
-    #[serde(with = "nonfinite")]
-    pub lag: f64,
+    /// LAG: pending records (sources only). NaN: the source could not tell; `None`: there is no such metric at all.
+    #[serde(with = "nonfinite_option", default)]
+    pub lag: Option<f64>,
     /// OBSERVED_TPR: records per second while catching up (sources only).
     #[serde(with = "nonfinite")]
     pub observed_tpr: f64,
@@ -41,10 +41,15 @@ impl VertexSample {
         accumulated_busy_time: f64::NAN,
         records_in: f64::NAN,
         records_out: f64::NAN,
-        lag: f64::NAN,
+        lag: None,
         observed_tpr: f64::NAN,
         records_in_per_second: f64::NAN,
     };
+
+    /// LAG as a number: NaN also where there is none.
+    pub fn lag(&self) -> f64 {
+        self.lag.unwrap_or(f64::NAN)
+    }
 }
 
 /// What was collected of the whole job at one instant (`autoscaler.md` §2.5). A missing value is NaN.

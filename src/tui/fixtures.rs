@@ -111,7 +111,7 @@ fn window(parallelism: [i32; 5], busy: [f64; 5], rate: f64) -> MetricWindow {
                 accumulated_busy_time: busy_time[n],
                 records_in: totals[n],
                 records_out: totals[n],
-                lag: if n == 0 { (i as f64 - 12.0).max(0.0) * 5000.0 } else { f64::NAN },
+                lag: (n == 0).then(|| (i as f64 - 12.0).max(0.0) * 5000.0),
                 observed_tpr: f64::NAN,
                 records_in_per_second: f64::NAN,
             };

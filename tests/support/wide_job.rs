@@ -63,7 +63,7 @@ impl WideJob {
                     accumulated_busy_time: 7_000.3 * seconds,
                     records_in: 1_234.567 * seconds,
                     records_out: 1_234.567 * seconds,
-                    lag: if source { 100_000.0 + 31.7 * seconds } else { f64::NAN },
+                    lag: source.then_some(100_000.0 + 31.7 * seconds),
                     observed_tpr: if source { 1_500.123 } else { f64::NAN },
                     records_in_per_second: if source { f64::NAN } else { 1_234.5 + 0.1 * (t % 3) as f64 },
                 };

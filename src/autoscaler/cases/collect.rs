@@ -1,6 +1,6 @@
 //! Cases about collection: from answers of Flink's REST API to samples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -116,7 +116,8 @@ fn loop_answer(
         .map(|(v, sample)| (v.id.to_string(), vertex_answer(v, sample, collected, options)))
         .collect();
     answer["topology"] = Value::Object(topology);
-    answer["excluded"] = collected.excluded.iter().map(ToString::to_string).collect();
+    let excluded = options.excluded_vertices().into_iter().chain(collected.excluded.iter().copied());
+    answer["excluded"] = excluded.collect::<BTreeSet<_>>().iter().map(ToString::to_string).collect();
     answer["vertices"] = Value::Object(vertices);
     answer["global"] = global_answer(&collected.sample.global, raw);
     answer
@@ -132,7 +133,7 @@ fn vertex_answer(vertex: &Vertex, sample: &VertexSample, collected: &Collected, 
         (M::NumRecordsOut, sample.records_out),
     ];
     if vertex.is_source() {
-        metrics.extend([(M::Lag, sample.lag), (M::ObservedTpr, sample.observed_tpr)]);
+        metrics.extend([(M::Lag, sample.lag()), (M::ObservedTpr, sample.observed_tpr)]);
     } else if options.generation.rules().input_rate == InputRateRule::Sampled {
         metrics.push((M::NumRecordsInPerSecond, sample.records_in_per_second));
     }

@@ -324,7 +324,7 @@ fn read_sample(at: &At<'_>) -> Result<Sample, JsonError> {
             accumulated_busy_time: metric(ScalingMetric::AccumulatedBusyTime)?,
             records_in: metric(ScalingMetric::NumRecordsIn)?,
             records_out: metric(ScalingMetric::NumRecordsOut)?,
-            lag: metric(ScalingMetric::Lag)?,
+            lag: metrics.find(ScalingMetric::Lag.name()).map(|value| value.double()).transpose()?,
             observed_tpr: metric(ScalingMetric::ObservedTpr)?,
             records_in_per_second: metric(ScalingMetric::NumRecordsInPerSecond)?,
         };

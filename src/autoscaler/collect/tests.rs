@@ -103,11 +103,11 @@ fn a_sample_holds_what_the_contract_says() {
     let collected = bench.run(1).unwrap();
     let source = collected.sample.vertex(SOURCE).unwrap();
     assert_eq!((source.load, source.accumulated_busy_time), (0.2, 123.0));
-    assert_eq!((source.records_in, source.records_out, source.lag), (1.0, 2.0, 0.0));
+    assert_eq!((source.records_in, source.records_out, source.lag()), (1.0, 2.0, 0.0));
     assert!(source.observed_tpr.is_nan() && source.records_in_per_second.is_nan());
     let sink = collected.sample.vertex(SINK).unwrap();
     assert_eq!((sink.load, sink.records_in_per_second), (0.3, 40.0));
-    assert!(sink.lag.is_nan() && sink.observed_tpr.is_nan());
+    assert!(sink.lag.is_none() && sink.observed_tpr.is_nan());
     assert!(collected.excluded.is_empty());
 }
 
@@ -174,7 +174,7 @@ fn pending_records_of_all_splits_are_summed() {
     let mut bench = Bench::new(Generation::Main, &[]);
     bench.put(SOURCE, "0.pendingRecords", same(100.0));
     bench.put(SOURCE, "1.pendingRecords", same(100.0));
-    assert_eq!(bench.source(1).lag, 200.0);
+    assert_eq!(bench.source(1).lag(), 200.0);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_finished_source_rests() {
     assert_eq!(collected.excluded, BTreeSet::from([SOURCE]));
     let source = collected.sample.vertex(SOURCE).unwrap();
     assert_eq!(
-        [source.load, source.accumulated_busy_time, source.records_in, source.records_out, source.lag],
+        [source.load, source.accumulated_busy_time, source.records_in, source.records_out, source.lag()],
         [0.0; 5]
     );
     assert_eq!(source.observed_tpr, f64::INFINITY);
@@ -218,7 +218,12 @@ fn an_empty_plan_is_waited_for_by_main_alone() {
     for generation in Generation::ALL {
         let mut bench = Bench::new(generation, &[]);
         bench.job.vertices.clear();
-        assert_eq!(bench.run(1).unwrap_err().is_not_ready(), generation == Generation::Main);
+        match (generation, bench.run(1)) {
+            (Generation::Main, Err(error)) => assert!(error.is_not_ready()),
+            // 1.8 goes on with a sample of nothing.
+            (Generation::V1_8, Ok(collected)) => assert!(collected.sample.vertices.is_empty()),
+            (_, other) => panic!("{generation}: {other:?}"),
+        }
     }
 }
 

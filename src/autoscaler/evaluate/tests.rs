@@ -13,7 +13,7 @@ fn gauge(load: f64) -> VertexSample {
 }
 
 fn source(load: f64, lag: f64) -> VertexSample {
-    VertexSample { lag, ..gauge(load) }
+    VertexSample { lag: Some(lag), ..gauge(load) }
 }
 
 /// Samples a second apart.
@@ -49,6 +49,26 @@ fn target_and_catch_up_rates_flow_downstream() {
             assert_eq!(evaluated.backlog, [1000.0, 2000.0]);
         }
     }
+}
+
+#[test]
+fn a_lag_that_is_no_number_makes_the_need_unknown_and_no_lag_makes_it_nothing() {
+    let topology = Topology::new(vec![vertex(1, "source", 1, &[]), vertex(2, "sink", 1, &[(1, Rebalance)])]);
+    let options = options(Generation::Main, &[("catch-up.duration", "2 s")]);
+    let evaluated = |newest: VertexSample| {
+        let samples = window(&[
+            &[(1, 0.0, 0.0, source(0.8, 900.0)), (2, 0.0, 0.0, gauge(0.4))],
+            &[(1, 100.0, 0.0, source(0.8, 950.0)), (2, 100.0, 0.0, gauge(0.4))],
+            &[(1, 200.0, 0.0, newest), (2, 200.0, 0.0, gauge(0.3))],
+        ]);
+        let [(_, source), (_, sink)] = &run(&options, &topology, &samples).evaluation.vertices[..] else { panic!() };
+        assert_eq!((source.average(M::TargetDataRate), source.get(M::Lag)), (150.0, None));
+        [source, sink].map(|v| (v.current(M::CatchUpDataRate), v.current(M::ScaleUpRateThreshold)))
+    };
+    assert!(
+        evaluated(source(0.8, f64::NAN)).iter().all(|(catch_up, threshold)| catch_up.is_nan() && threshold.is_nan())
+    );
+    assert_eq!(evaluated(gauge(0.8)), [(0.0, 150.0); 2]);
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl OptionValue for Duration {
             "min" | "m" | "minute" | "minutes" => seconds(60),
             "s" | "sec" | "secs" | "second" | "seconds" => seconds(1),
             "" | "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => Some(Duration::from_millis(number)),
-            "µs" | "us" | "micro" | "micros" | "microsecond" | "microseconds" => Some(Duration::from_micros(number)),
+            "µs" | "micro" | "micros" | "microsecond" | "microseconds" => Some(Duration::from_micros(number)),
             "ns" | "nano" | "nanos" | "nanosecond" | "nanoseconds" => Some(Duration::from_nanos(number)),
             _ => None,
         }

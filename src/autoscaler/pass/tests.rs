@@ -69,7 +69,7 @@ fn every_pass_ends_with_one_reason() {
     assert_eq!((stabilizing.reason.code, stabilizing.reason.until), (ReasonCode::Stabilizing, Some(at(320))));
 
     let mut blind = main(&[]);
-    blind.each_sample(id(S1), |sample| sample.lag = f64::NAN);
+    blind.each_sample(id(S1), |sample| sample.lag = Some(f64::NAN));
     let blind = blind.pass();
     assert_eq!((blind.reason.code, blind.outcome()), (ReasonCode::EvaluationFailed, PassOutcome::Error));
     assert_eq!(blind.events.iter().map(|e| e.reason).collect::<Vec<_>>(), ["AutoscalerError"]);

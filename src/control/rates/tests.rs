@@ -100,7 +100,7 @@ fn a_new_run_or_counters_that_went_back_start_anew() {
 fn samples(lags: &[(i64, f64)]) -> Vec<Sample> {
     lags.iter()
         .map(|(second, lag)| {
-            let source = VertexSample { lag: *lag, records_in: *second as f64 * 10.0, ..VertexSample::MISSING };
+            let source = VertexSample { lag: Some(*lag), records_in: *second as f64 * 10.0, ..VertexSample::MISSING };
             Sample::new(at(*second), vec![(id(1), source), (id(2), VertexSample::MISSING)], GlobalSample::MISSING)
         })
         .collect()

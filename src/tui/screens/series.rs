@@ -61,7 +61,7 @@ pub(super) fn load(window: &MetricWindow, vertex: VertexId) -> Points {
 
 /// Pending records of a source.
 pub(super) fn lag(window: &MetricWindow, vertex: VertexId) -> Points {
-    each(window, |sample| sample.vertex(vertex).map_or(f64::NAN, |v| v.lag))
+    each(window, |sample| sample.vertex(vertex).map_or(f64::NAN, |v| v.lag()))
 }
 
 /// Records a second that a vertex read.
@@ -97,7 +97,7 @@ pub(super) fn job_rate(window: &MetricWindow, least: f64, topology: &Topology) -
 
 /// Pending records of all sources.
 pub(super) fn job_lag(window: &MetricWindow, topology: &Topology) -> Points {
-    each(window, |sample| sum_of_sources(topology, |vertex| sample.vertex(vertex).map_or(f64::NAN, |v| v.lag)))
+    each(window, |sample| sum_of_sources(topology, |vertex| sample.vertex(vertex).map_or(f64::NAN, |v| v.lag())))
 }
 
 /// Busy ratio of the busiest vertex.

@@ -75,7 +75,7 @@ proptest! {
             scaled.each_sample(vertex.id, |sample| {
                 sample.records_in *= k;
                 sample.records_out *= k;
-                sample.lag *= k;
+                sample.lag = sample.lag.map(|lag| lag * k);
                 sample.observed_tpr *= k;
                 sample.records_in_per_second *= k;
             });
@@ -103,7 +103,7 @@ proptest! {
         vertices.push(Vertex { max_parallelism: 1, ..vertex(99, "idle", 1, &[]) });
         let mut wider = job.clone();
         wider.topology = Topology::new(vertices);
-        let nothing = VertexSample { load: 0.0, records_in: 0.0, records_out: 0.0, lag: 0.0, accumulated_busy_time: 0.0, ..VertexSample::MISSING };
+        let nothing = VertexSample { load: 0.0, records_in: 0.0, records_out: 0.0, lag: Some(0.0), accumulated_busy_time: 0.0, ..VertexSample::MISSING };
         for sample in &mut wider.samples {
             let sample = Arc::make_mut(sample);
             let vertices = sample.vertices.iter().copied().chain([(idle, nothing)]).collect();
