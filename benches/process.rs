@@ -12,9 +12,9 @@ mod session;
 mod spread;
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ fn flightdeck() -> PathBuf {
 struct Sim {
     child: Child,
     url: String,
+    /// Kept open: it writes more than is read.
+    _output: BufReader<ChildStdout>,
     _dir: tempfile::TempDir,
 }
 
@@ -64,9 +66,10 @@ impl Sim {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = output.by_ref().lines().map_while(Result::ok);
         let url = lines.find_map(|line| line.strip_prefix("flink")?.split_whitespace().next().map(str::to_owned));
-        Self { child, url: url.expect("the embedded cluster says where it is"), _dir: dir }
+        Self { child, url: url.expect("the embedded cluster says where it is"), _output: output, _dir: dir }
     }
 }
 
@@ -162,7 +165,7 @@ fn watched() {
     polls("200 jobs watched, no screen", session.pid(), Duration::from_secs(10));
     drop(session);
     let session = Session::start(&flightdeck(), &["--flink", &sim.url, "--set", "loop.mode=off"], &[]);
-    session.until("the first row", |screen| screen.contains("job-001"));
+    session.until("rows", |screen| screen.contains("job-"));
     std::thread::sleep(Duration::from_secs(12));
     polls("200 jobs watched, the fleet on screen", session.pid(), Duration::from_secs(2));
 }
