@@ -202,9 +202,9 @@ fn route(shared: &Shared, command: Command) {
         Intent::Refresh { job } | Intent::TakeOver { job } | Intent::HandBack { job } => job.clone(),
         Intent::Reconnect => return refuse("asked of no job".into()),
         Intent::AskRights { source } | Intent::SwitchContext { source, .. } => {
-            return match shared.fleet(source).map(|fleet| fleet.try_send(command.clone())) {
-                Some(Ok(())) => {}
-                Some(Err(_)) => refuse("too many commands wait for this cluster; try again".into()),
+            return match shared.fleet(source) {
+                Some(fleet) if fleet.try_send(command.clone()).is_ok() => {}
+                Some(_) => refuse("too many commands wait for this cluster; try again".into()),
                 None => refuse(format!("{source} is no Kubernetes cluster")),
             };
         }

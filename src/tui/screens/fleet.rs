@@ -299,7 +299,7 @@ fn draw_words(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView) -> u16 
     let (word, style) = parts::health(theme, job);
     let limit = if roomy { 3 } else { 1 };
     lines.sentence(&format!("{word}  "), style, &job.health.reason, theme.style(Slot::Base), limit);
-    if let Some(progress) = &job.progress {
+    if let Some(progress) = parts::progress(job) {
         let info = theme.style(Slot::Info);
         lines.sentence(&format!("{} ", theme.glyphs.info), info, progress, info, 1);
     }

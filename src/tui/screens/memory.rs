@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::task_managers::{head, heap_ratio, of_row, task_manager_rows};
+use super::task_managers::{Begun, begin, heap_ratio, none, of_row, task_manager_rows};
 use super::{Ctx, MemoryView, Row, parts};
 use crate::domain::freshness::Freshness;
 use crate::domain::ids::JobKey;
@@ -15,7 +15,7 @@ use crate::domain::memory::{MemoryOutlook, MemoryPool, PoolUsage};
 use crate::tui::format::{UNKNOWN, bytes, bytes_or_unknown, percent};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::bars;
-use crate::tui::widgets::pane::{Lines, framed, message, put, split_bottom, split_left, split_top};
+use crate::tui::widgets::pane::{Lines, framed, put, split_bottom, split_left, split_top};
 use crate::tui::widgets::table::{Cell, Column, Table, position};
 
 mod advice;
@@ -47,25 +47,12 @@ pub fn rows(ctx: &Ctx, job: &JobKey, _view: &MemoryView) -> Vec<Row<String>> {
 pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut MemoryView) {
     let buffer = frame.buffer_mut();
     let theme = ctx.theme;
-    let Some(job) = parts::job_or_message(buffer, area, ctx, job) else { return };
-    let Some(cluster) = parts::cluster(ctx, job) else {
-        message(buffer, area, theme, Slot::Muted, &parts::nothing_yet(ctx, job, "the cluster"));
-        return;
-    };
-    let body = head(buffer, area, ctx, cluster);
-    let Some(seen) = &cluster.task_managers else {
-        message(buffer, body, theme, Slot::Muted, &parts::nothing_yet(ctx, job, "memory pools"));
-        return;
-    };
-    let all = &seen.value;
-    let fresh = parts::freshness(ctx, &cluster.source, Some(seen.at), parts::PERIOD);
+    let Some(Begun { body, job, all, fresh }) = begin(buffer, area, ctx, job, "memory pools") else { return };
     let at = view.list.rows.get(view.list.index).cloned();
     let selected = at.and_then(|row| of_row(all, &row));
     let areas = Areas::of(body, view.list.rows.len(), view.advice);
     let table = Table { columns: &COLUMNS, theme, sort: None, active: true };
-    let empty =
-        if ctx.filter.is_empty() { "no TaskManager is registered" } else { "no TaskManager matches the filter" };
-    table.draw(buffer, areas.table, &mut view.list, empty, |row| {
+    table.draw(buffer, areas.table, &mut view.list, none(ctx), |row| {
         of_row(all, row).map(|tm| cells(ctx, tm, fresh)).unwrap_or_default()
     });
     let place = position(&view.list);

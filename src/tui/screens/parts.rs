@@ -238,12 +238,17 @@ pub(super) fn mode(job: &JobView) -> (&'static str, Slot) {
     }
 }
 
+/// What is under way, unless the status word's reason says it already.
+pub(super) fn progress(job: &JobView) -> Option<&str> {
+    job.progress.as_deref().filter(|progress| *progress != job.health.reason)
+}
+
 /// The first lines of every screen of a job: status word with evidence, what is under way, and the fields that matter.
 pub(super) fn headline(lines: &mut Lines, ctx: &Ctx, job: &JobView) {
     let theme = ctx.theme;
     let (word, style) = health(theme, job);
     lines.sentence(&format!("{word}  "), style, &job.health.reason, theme.style(Slot::Base), 2);
-    if let Some(progress) = &job.progress {
+    if let Some(progress) = progress(job) {
         lines.sentence(
             &format!("{} ", theme.glyphs.info),
             theme.style(Slot::Info),

@@ -9,7 +9,7 @@ use crate::domain::freshness::Freshness;
 use crate::domain::ids::{JobId, JobKey};
 use crate::domain::job::{ClusterView, JobView, Scheduler, TaskManagerView};
 use crate::domain::memory::MemoryPool;
-use crate::tui::format::{UNKNOWN, bytes_or_unknown, clean, exact, percent};
+use crate::tui::format::{UNKNOWN, bytes_or_unknown, clean, exact, fit, percent};
 use crate::tui::screens::{Ctx, Row, TaskManagersView};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::bars::Meter;
@@ -53,26 +53,13 @@ pub fn rows(ctx: &Ctx, job: &JobKey, _view: &TaskManagersView) -> Vec<Row<String
 pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut TaskManagersView) {
     let buffer = frame.buffer_mut();
     let theme = ctx.theme;
-    let Some(job) = parts::job_or_message(buffer, area, ctx, job) else { return };
-    let Some(cluster) = parts::cluster(ctx, job) else {
-        message(buffer, area, theme, Slot::Muted, &parts::nothing_yet(ctx, job, "the cluster"));
-        return;
-    };
-    let body = head(buffer, area, ctx, cluster);
-    let Some(seen) = &cluster.task_managers else {
-        message(buffer, body, theme, Slot::Muted, &parts::nothing_yet(ctx, job, "TaskManagers"));
-        return;
-    };
-    let all = &seen.value;
-    let fresh = parts::freshness(ctx, &cluster.source, Some(seen.at), parts::PERIOD);
+    let Some(Begun { body, job, all, fresh }) = begin(buffer, area, ctx, job, "TaskManagers") else { return };
     let at = view.list.rows.get(view.list.index).cloned();
     let selected = at.and_then(|row| of_row(all, &row));
     let detail = if body.height >= 14 && selected.is_some() { 8 } else { 0 };
     let [table_area, detail] = split_bottom(body, detail);
     let table = Table { columns: &COLUMNS, theme, sort: None, active: true };
-    let empty =
-        if ctx.filter.is_empty() { "no TaskManager is registered" } else { "no TaskManager matches the filter" };
-    table.draw(buffer, table_area, &mut view.list, empty, |row| {
+    table.draw(buffer, table_area, &mut view.list, none(ctx), |row| {
         of_row(all, row).map(|tm| cells(ctx, tm, fresh)).unwrap_or_default()
     });
     if let Some(tm) = selected.filter(|_| detail.height > 0) {
@@ -80,8 +67,44 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut T
     }
 }
 
-/// The cluster in words (also of the memory screen).
-pub(super) fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx, cluster: &ClusterView) -> Rect {
+/// What a screen of TaskManagers draws on, below the words about their cluster.
+pub(super) struct Begun<'a> {
+    /// The room that is left.
+    pub body: Rect,
+    /// The job.
+    pub job: &'a JobView,
+    /// All TaskManagers.
+    pub all: &'a [TaskManagerView],
+    /// How fresh they are.
+    pub fresh: Freshness,
+}
+
+/// Begins a screen of TaskManagers (also the memory screen); nothing if a message already says why there is nothing to draw.
+pub(super) fn begin<'a>(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'a>, job: &JobKey, what: &str) -> Option<Begun<'a>> {
+    let job = parts::job_or_message(buffer, area, ctx, job)?;
+    let missing = |buffer: &mut Buffer, area, what| {
+        message(buffer, area, ctx.theme, Slot::Muted, &parts::nothing_yet(ctx, job, what));
+    };
+    let Some(cluster) = parts::cluster(ctx, job) else {
+        missing(buffer, area, "the cluster");
+        return None;
+    };
+    let body = head(buffer, area, ctx, cluster);
+    let Some(seen) = &cluster.task_managers else {
+        missing(buffer, body, what);
+        return None;
+    };
+    let fresh = parts::freshness(ctx, &cluster.source, Some(seen.at), parts::PERIOD);
+    Some(Begun { body, job, all: &seen.value, fresh })
+}
+
+/// What to say when there is no row.
+pub(super) fn none(ctx: &Ctx) -> &'static str {
+    if ctx.filter.is_empty() { "no TaskManager is registered" } else { "no TaskManager matches the filter" }
+}
+
+/// The cluster in words.
+fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx, cluster: &ClusterView) -> Rect {
     let theme = ctx.theme;
     let [top, _] = split_top(area, area.height / 2);
     let mut lines = Lines::new(buffer, top, theme);
@@ -94,6 +117,8 @@ pub(super) fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx, cluster: &Cluster
     };
     let used = cluster.slots_total.saturating_sub(cluster.slots_available);
     let count = cluster.task_managers.as_ref().map(|seen| seen.value.len().to_string()).unwrap_or_default();
+    // Longer addresses can still be copied.
+    let page = usize::from(area.width).saturating_sub("page ".len()).min(120);
     let mut age = parts::age(ctx, at, fresh);
     if fresh > Freshness::Late {
         age = format!("{age} ({})", fresh.word());
@@ -105,7 +130,7 @@ pub(super) fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx, cluster: &Cluster
         ("TaskManagers", count.into(), Slot::Base),
         ("slots", format!("{used}/{} used", cluster.slots_total).into(), Slot::Base),
         ("data", age.into(), Slot::freshness(fresh)),
-        ("page", cluster.ui_url.as_deref().map(|url| clean(url, 120)).unwrap_or_default(), Slot::Muted),
+        ("page", fit(cluster.ui_url.as_deref().unwrap_or_default(), page, theme.glyphs.ellipsis), Slot::Muted),
     ]);
     lines.blank();
     let used = lines.used;
