@@ -1,5 +1,8 @@
 //! One Flink cluster: a JobManager, TaskManagers with slots and JVMs, jobs, and asynchronous operations.
 
+mod log;
+mod pods;
+
 use std::collections::BTreeMap;
 
 use super::checkpoints::{Answer, Kind, Request};
@@ -8,10 +11,13 @@ use super::fault::Faults;
 use super::job::{Around, Bounds, Job, SlotRef};
 use super::memory::{Jvm, Pools, Work};
 use super::noise::Noise;
+use super::pod::{Container, Happening, Pod};
 use super::spec::{ClusterKind, ClusterSpec, StateBackend};
 use super::storage::Storage;
 use super::topic::Topic;
 use crate::domain::ids::{JobId, VertexId};
+pub use log::{Note, NoteKind};
+pub use pods::Starting;
 
 /// The JobManager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +63,8 @@ pub struct TaskManager {
     pub registered: i64,
     /// Its process is gone since then; it stays in lists until the heartbeat times out.
     pub lost: Option<i64>,
+    /// Its pod, on Kubernetes.
+    pub pod: Option<Pod>,
     /// Its JVM.
     pub jvm: Jvm,
     /// Network buffers in use.
@@ -107,14 +115,27 @@ pub struct Cluster {
     pub jobmanager: JobManager,
     /// The JobManager's JVM.
     pub jobmanager_jvm: Jvm,
+    /// The JobManager's pod, on Kubernetes.
+    pub jobmanager_pod: Option<Pod>,
+    /// Hash of the pod template of the JobManager.
+    pub replica_set: String,
     /// Registered TaskManagers, oldest first.
     pub taskmanagers: Vec<TaskManager>,
-    /// When TaskManagers on their way register, epoch milliseconds.
-    pub starting: Vec<i64>,
+    /// TaskManagers on their way.
+    pub starting: Vec<Starting>,
+    /// Pods that were told to go.
+    pub leaving: Vec<Pod>,
     /// Its jobs, oldest first, terminal ones too until they expire.
     pub jobs: Vec<Job>,
     /// Asynchronous operations.
     pub operations: Vec<Operation>,
+    /// Nobody looks at it since then, and its physics rests, epoch milliseconds.
+    pub(super) resting: Option<i64>,
+    /// It may rest.
+    pub(super) is_copy: bool,
+    /// When somebody looked at it last, epoch milliseconds.
+    pub(super) seen_at: i64,
+    happenings: Vec<Happening>,
     next_taskmanager: u64,
     was_up: bool,
     noise: Noise,
@@ -145,13 +166,24 @@ impl Cluster {
     /// A cluster whose JobManager answers from `up` on.
     pub(super) fn new(spec: ClusterSpec, up: i64, now: i64, noise: Noise) -> Result<Self, String> {
         let pools = Pools::derive(&spec.config, spec.taskmanagers.memory)?;
-        let jobmanager = if up <= now { JobManager::Up { since: now } } else { JobManager::Starting { until: up } };
+        let jobmanager = match spec.kind {
+            _ if up <= now => JobManager::Up { since: now },
+            ClusterKind::Plain => JobManager::Starting { until: up },
+            ClusterKind::Session | ClusterKind::Application => JobManager::Starting { until: i64::MAX },
+        };
         let mut cluster = Self {
             pools,
             jobmanager,
             jobmanager_jvm: Jvm::new(448 << 20),
+            jobmanager_pod: None,
+            replica_set: String::new(),
             taskmanagers: Vec::new(),
             starting: Vec::new(),
+            leaving: Vec::new(),
+            resting: None,
+            is_copy: false,
+            seen_at: now,
+            happenings: Vec::new(),
             jobs: Vec::new(),
             operations: Vec::new(),
             next_taskmanager: 1,
@@ -159,9 +191,23 @@ impl Cluster {
             noise,
             spec,
         };
+        cluster.new_replica_set();
+        cluster.jobmanager_pod = cluster.new_jobmanager_pod(now);
         if up <= now {
+            if let Some(pod) = &mut cluster.jobmanager_pod {
+                pod.container = Container::Running { since: now };
+                log::jobmanager_starts(pod, now, &cluster.spec);
+            }
             for _ in 0..cluster.spec.taskmanagers.count {
-                cluster.register(now);
+                cluster.ask_for_taskmanager(now);
+            }
+            for starting in std::mem::take(&mut cluster.starting) {
+                let mut pod = starting.pod;
+                if let Some(pod) = &mut pod {
+                    pod.container = Container::Running { since: now };
+                    log::taskmanager_starts(pod, now, &cluster.spec);
+                }
+                cluster.register(now, starting.number, pod);
             }
         }
         Ok(cluster)
@@ -218,18 +264,15 @@ impl Cluster {
         self.spec.taskmanagers.max.max(self.spec.taskmanagers.count)
     }
 
-    fn register(&mut self, now: i64) {
-        let number = self.next_taskmanager;
-        self.next_taskmanager += 1;
-        let name = &self.spec.name;
+    fn register(&mut self, now: i64, number: u64, mut pod: Option<Pod>) {
+        let slots = self.spec.taskmanagers.slots.max(1);
+        log::registered(self.jobmanager_pod.as_mut(), pod.as_mut(), now, slots);
         let bits = self.noise.bits();
         let port = 34_000 + (bits % 8_000) as u16;
         // On Kubernetes the id of a TaskManager is the name of its pod.
-        let (id, host) = if self.spec.kind != ClusterKind::Plain {
-            let pod = format!("{name}-taskmanager-1-{number}");
-            (pod.clone(), format!("10-1-0-{}", 10 + number % 200))
-        } else {
-            (format!("127.0.0.1:{port}-{:06x}", (bits >> 40) & 0xff_ffff), "localhost".to_owned())
+        let (id, host) = match &pod {
+            Some(pod) => (pod.name.clone(), format!("10-1-0-{}", 10 + number % 200)),
+            None => (format!("127.0.0.1:{port}-{:06x}", (bits >> 40) & 0xff_ffff), "localhost".to_owned()),
         };
         self.taskmanagers.push(TaskManager {
             number,
@@ -237,9 +280,10 @@ impl Cluster {
             host,
             rpc_port: port,
             data_port: port + 97,
-            slots: self.spec.taskmanagers.slots.max(1),
+            slots,
             registered: now,
             lost: None,
+            pod,
             jvm: Jvm::new(self.pools.heap()),
             segments_used: 0,
             managed_used: 0,
@@ -249,6 +293,7 @@ impl Cluster {
 
     pub(super) fn step(&mut self, around: &mut Surroundings<'_>) {
         let now = around.now;
+        self.step_pods(now, around.faults);
         match self.jobmanager {
             JobManager::Up { .. } => {}
             JobManager::Starting { until } if now < until => return,
@@ -270,41 +315,6 @@ impl Cluster {
         self.step_jobs(around);
         self.step_jvms(around);
         self.finish_operations(now);
-    }
-
-    fn manage_taskmanagers(&mut self, now: i64, no_capacity: bool) {
-        let timeout = self.spec.timings.heartbeat_timeout;
-        self.taskmanagers.retain(|tm| tm.lost.is_none_or(|lost| now - lost < timeout));
-        let ready = if no_capacity { 0 } else { self.starting.iter().filter(|at| **at <= now).count() };
-        if ready > 0 {
-            self.starting.retain(|at| *at > now);
-            (0..ready).for_each(|_| self.register(now));
-        }
-        let demand: usize = self.jobs.iter().map(Job::demand).sum();
-        let per = self.spec.taskmanagers.slots.max(1);
-        let wanted = demand.div_ceil(per).clamp(self.spec.taskmanagers.count, self.most());
-        let alive = self.taskmanagers.iter().filter(|tm| tm.lost.is_none()).count();
-        let missing = wanted.saturating_sub(alive + self.starting.len());
-        for _ in 0..missing {
-            let jitter = (self.noise.unit() * 0.2 * self.spec.timings.taskmanager_start as f64) as i64;
-            self.starting.push(now + self.spec.timings.taskmanager_start + jitter);
-        }
-        let surplus = (alive + self.starting.len()).saturating_sub(wanted);
-        if surplus > 0 {
-            let keep = self.starting.len().saturating_sub(surplus);
-            self.starting.truncate(keep);
-        }
-        let mut leave = alive.saturating_sub(wanted);
-        let patience = self.spec.timings.taskmanager_idle;
-        let idle: Vec<u64> = self.taskmanagers.iter().map(|tm| tm.number).filter(|n| self.all_free(*n)).collect();
-        for tm in self.taskmanagers.iter_mut().filter(|tm| !idle.contains(&tm.number)) {
-            tm.idle_since = now;
-        }
-        self.taskmanagers.retain(|tm| {
-            let leaves = leave > 0 && tm.lost.is_none() && idle.contains(&tm.number) && now - tm.idle_since >= patience;
-            leave -= usize::from(leaves);
-            !leaves
-        });
     }
 
     fn all_free(&self, number: u64) -> bool {
@@ -339,9 +349,10 @@ impl Cluster {
     }
 
     fn step_jobs(&mut self, around: &mut Surroundings<'_>) {
-        let Self { jobs, taskmanagers, spec, operations, .. } = self;
+        let Self { jobs, taskmanagers, jobmanager_pod, spec, operations, .. } = self;
         let mut speeds = Vec::new();
         for job in jobs.iter_mut() {
+            let before = log::Counted::of(job);
             speeds.clear();
             speeds.extend(job.slots.iter().map(|slot| {
                 taskmanagers.iter().find(|tm| tm.number == slot.taskmanager).map_or(1.0, |tm| tm.jvm.speed())
@@ -357,6 +368,12 @@ impl Cluster {
                 speeds: &speeds,
                 taskmanagers,
             });
+            let notes = job.take_notes();
+            if let Some(pod) = jobmanager_pod {
+                log::job(pod, job, &notes);
+                log::checkpoints(pod, job, before, around.now);
+                log::tasks_run(taskmanagers, job, before, around.now);
+            }
             for answer in job.take_answers() {
                 if let Some(op) = operations.iter_mut().find(|op| op.trigger == answer.operation) {
                     op.progress = progress_of(answer);
@@ -414,7 +431,7 @@ impl Cluster {
         }
         for number in lost {
             let (class, trace) = exceptions::thrown(super::spec::ExceptionKind::OutOfMemory, 0);
-            self.lose(number, class, trace, around.now);
+            self.lose(number, class, trace, (239, "Error"), around.now);
         }
     }
 
@@ -424,8 +441,13 @@ impl Cluster {
     }
 
     /// A TaskManager dies; the jobs on it fail and restart.
-    fn lose(&mut self, number: u64, class: String, trace: String, now: i64) {
+    fn lose(&mut self, number: u64, class: String, trace: String, exit: (i32, &'static str), now: i64) {
         let Some(tm) = self.taskmanagers.iter_mut().find(|tm| tm.number == number) else { return };
+        if let Some(pod) = &mut tm.pod {
+            pod.fail(now, exit.0, exit.1, &mut self.happenings);
+            let why = format!("exit code {} ({})", exit.0, exit.1);
+            log::lost(self.jobmanager_pod.as_mut(), &tm.id, now, &why);
+        }
         tm.lost = Some(now);
         tm.segments_used = 0;
         tm.managed_used = 0;
@@ -438,7 +460,7 @@ impl Cluster {
     }
 
     /// The TaskManager with most slots in use dies.
-    pub(super) fn lose_busiest(&mut self, why: &str, now: i64) -> Option<String> {
+    pub(super) fn lose_busiest(&mut self, why: &str, exit: (i32, &'static str), now: i64) -> Option<String> {
         let tm = self
             .taskmanagers
             .iter()
@@ -446,7 +468,7 @@ impl Cluster {
             .max_by_key(|tm| (tm.slots - self.free_slots(tm.number).min(tm.slots), u64::MAX - tm.number))?;
         let (number, id) = (tm.number, tm.id.clone());
         let (class, trace) = exceptions::taskmanager_gone(&id, why);
-        self.lose(number, class, trace, now);
+        self.lose(number, class, trace, exit, now);
         Some(id)
     }
 
@@ -457,42 +479,8 @@ impl Cluster {
             return false;
         };
         let (class, trace) = exceptions::taskmanager_gone(id, why);
-        self.lose(number, class, trace, now);
+        self.lose(number, class, trace, (137, "Error"), now);
         true
-    }
-
-    /// The JobManager goes and comes back.
-    pub(super) fn restart_jobmanager(&mut self, now: i64) {
-        if matches!(self.jobmanager, JobManager::Stopping { .. } | JobManager::Gone { .. }) {
-            return;
-        }
-        self.jobmanager = JobManager::Starting { until: now + self.spec.timings.jobmanager_start };
-        self.operations.clear();
-    }
-
-    /// Stops the JobManager for good, then the TaskManagers.
-    pub(super) fn shut_down(&mut self, now: i64) {
-        if !matches!(self.jobmanager, JobManager::Stopping { .. } | JobManager::Gone { .. }) {
-            self.jobmanager = JobManager::Stopping { until: now + self.spec.timings.shutdown };
-            self.operations.clear();
-        }
-    }
-
-    fn step_shutdown(&mut self, now: i64, stuck: bool) {
-        match self.jobmanager {
-            JobManager::Stopping { until } if now >= until => {
-                self.starting.clear();
-                self.jobs.clear();
-                self.jobmanager = JobManager::Gone { until: now + self.spec.timings.shutdown };
-            }
-            JobManager::Gone { until } if now >= until && !stuck => self.taskmanagers.clear(),
-            _ => {}
-        }
-    }
-
-    /// Nothing is left of it.
-    pub(super) fn is_gone(&self) -> bool {
-        matches!(self.jobmanager, JobManager::Gone { .. }) && self.taskmanagers.is_empty()
     }
 
     /// Sets the parallelism that a job may have.

@@ -59,6 +59,11 @@ pub fn size<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
     })
 }
 
+/// An optional size.
+pub fn maybe_size<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    size(d).map(Some)
+}
+
 /// A size as Flink's configuration writes it (`1728m`, `1 gb`, `300mib`; no unit means bytes), in bytes.
 pub fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();

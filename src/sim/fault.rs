@@ -91,6 +91,24 @@ pub enum Fault {
         #[serde(default)]
         cluster: Option<String>,
     },
+    /// The image of a cluster's pods cannot be pulled.
+    ImagePullError {
+        /// Name of the cluster.
+        cluster: String,
+    },
+    /// The JobManager of a cluster ends as soon as it has started.
+    CrashLoop {
+        /// Name of the cluster.
+        cluster: String,
+    },
+    /// The Kubernetes operator does nothing: its pod is gone.
+    OperatorGone,
+    /// The Kubernetes operator takes longer to notice a change and for each of its steps.
+    OperatorSlow {
+        /// Milliseconds.
+        #[serde(deserialize_with = "de::millis")]
+        delay: i64,
+    },
     /// Pods of a cluster stay Terminating when they are deleted.
     PodsStuck {
         /// Name of the cluster.
@@ -197,6 +215,26 @@ impl Faults {
     /// The JobManager of this cluster accepts no connection.
     pub fn flink_gone(&self, name: &str) -> bool {
         self.acting().any(|f| matches!(f, Fault::FlinkGone { cluster } if cluster == name))
+    }
+
+    /// Images of this cluster cannot be pulled.
+    pub(super) fn no_image(&self, name: &str) -> bool {
+        self.acting().any(|f| matches!(f, Fault::ImagePullError { cluster } if cluster == name))
+    }
+
+    /// The JobManager of this cluster does not stay up.
+    pub(super) fn crash_loop(&self, name: &str) -> bool {
+        self.acting().any(|f| matches!(f, Fault::CrashLoop { cluster } if cluster == name))
+    }
+
+    /// The operator does nothing.
+    pub fn operator_gone(&self) -> bool {
+        self.acting().any(|f| matches!(f, Fault::OperatorGone))
+    }
+
+    /// What is added to the operator's times, milliseconds.
+    pub fn operator_delay(&self) -> i64 {
+        self.acting().map(|f| if let Fault::OperatorSlow { delay } = f { *delay } else { 0 }).max().unwrap_or(0)
     }
 
     /// Pods of this cluster do not go when they are deleted.

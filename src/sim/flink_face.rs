@@ -22,6 +22,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 
+pub(in crate::sim) use dump::java_double;
 pub use request::{Answer, Request};
 
 use self::caches::Caches;
@@ -70,6 +71,7 @@ impl FlinkFace {
 
     fn meddling(&self) -> Meddling {
         self.world.with(|world| {
+            world.wake(&self.cluster);
             let up = world.cluster(&self.cluster).is_some_and(|c| matches!(c.jobmanager, JobManager::Up { .. }));
             let mut meddling = Meddling { refused: !up, delay: Duration::ZERO, status: None };
             for fault in world.faults().acting() {

@@ -268,7 +268,10 @@ impl Flow {
                     .iter()
                     .zip(&vertex.tasks)
                     .map(|(waiting, task)| {
-                        let rate = task.counters.recent_rate();
+                        // In its first moments a task has no recent rate yet.
+                        let lived = task.counters.lived();
+                        let so_far = if lived < 2.0 { task.counters.records_in / lived.max(0.1) } else { 0.0 };
+                        let rate = task.counters.recent_rate().max(so_far);
                         if *waiting < 1.0 { 0.0 } else { waiting / rate.max(waiting / 600.0) }
                     })
                     .fold(0.0, f64::max);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub use lifecycle::Around;
 
 use super::checkpoints::{Answer, Checkpoints, Request};
+use super::cluster::{Note, NoteKind};
 use super::exceptions::{FailedTask, Failure};
 use super::flow::Flow;
 use super::graph::Graph;
@@ -248,6 +249,7 @@ pub struct Job {
     pub(super) missing_savepoint: Option<String>,
     pub(super) stopping: Option<u128>,
     pub(super) answers: Vec<Answer>,
+    pub(super) notes: Vec<Note>,
     pub(super) noise: Noise,
     pub(super) rates_at: i64,
     pub(super) classes_loaded: bool,
@@ -318,6 +320,7 @@ impl Job {
             missing_savepoint: None,
             stopping: None,
             answers: Vec::new(),
+            notes: Vec::new(),
             noise,
             rates_at: now,
             classes_loaded: false,
@@ -459,6 +462,10 @@ impl Job {
     }
 
     pub(super) fn enter(&mut self, status: JobStatus, now: i64) {
+        if status != self.status {
+            let what = NoteKind::Switched { from: self.status.name(), to: status.name() };
+            self.notes.push(Note { at: now, what });
+        }
         self.status = status;
         self.last_modification = now;
         if let Some(at) = JobStatus::ALL.iter().position(|s| *s == status) {
@@ -470,6 +477,7 @@ impl Job {
     }
 
     pub(super) fn note(&mut self, failure: Failure) {
+        self.notes.push(Note { at: failure.at, what: NoteKind::Failed(failure.trace.clone()) });
         self.failures.push_front(failure);
         self.failures.truncate(MAX_EXCEPTIONS);
     }
@@ -517,6 +525,10 @@ impl Job {
                 | Phase::Finishing { .. }
                 | Phase::Terminal
         )
+    }
+
+    pub(super) fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
     }
 
     pub(super) fn take_answers(&mut self) -> Vec<Answer> {

@@ -4,11 +4,14 @@
 //! and services that come with a cluster. It never changes a spec. Not simulated: blue/green deployments, the health check, periodic
 //! snapshots, standalone mode.
 
+mod autoscaler;
 mod decide;
 mod delete;
 mod deploy;
+mod documents;
 mod events;
 mod install;
+mod machines;
 mod nonces;
 mod objects;
 mod observe;
@@ -73,9 +76,13 @@ pub struct Operator {
     blueprints: Blueprints,
     subjects: BTreeMap<Key, Subject>,
     snapshots: BTreeMap<Key, Snapshot>,
+    objects: objects::Objects,
+    machines: machines::Machines,
     /// Version of the API server's objects up to which everything was seen.
     seen: Option<u64>,
     events_at: i64,
+    /// How much longer everything takes at the moment, milliseconds.
+    slow: i64,
 }
 
 impl Operator {
@@ -87,8 +94,11 @@ impl Operator {
             blueprints: install::blueprints(scenario),
             subjects: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            objects: objects::Objects::default(),
+            machines: machines::Machines::install(&server, scenario),
             seen: None,
             events_at: 0,
+            slow: 0,
             server,
         };
         for (key, job) in install::resources(&operator.server, scenario) {
@@ -112,9 +122,14 @@ impl Operator {
     /// Runs every loop that is due.
     pub fn tick(&mut self) {
         let now = self.server.world().now();
+        self.slow = self.server.world().with(|world| world.faults().operator_delay());
         self.learn(now);
-        self.reconcile(now);
-        self.take_snapshots(now);
+        if self.machines.operator_lives() {
+            self.reconcile(now);
+            self.take_snapshots(now);
+        }
+        self.objects.sync(&self.server);
+        self.machines.sync(&self.server, now);
         if now - self.events_at > 60_000 {
             self.events_at = now;
             events::forget_old(&self.server);
@@ -136,10 +151,10 @@ impl Operator {
     }
 
     fn relist(&mut self, now: i64) {
-        let kinds = [Some(Kind::FlinkDeployment), Some(Kind::FlinkSessionJob), kind("FlinkStateSnapshot")];
+        let kinds = [Kind::FlinkDeployment, Kind::FlinkSessionJob, Kind::FlinkStateSnapshot];
         let all: Vec<(Key, Arc<Value>)> = self.server.with_store(|store, _| {
             let list = |kind| store.list(kind, "").map(|(k, o)| (k.clone(), o.clone())).collect::<Vec<_>>();
-            kinds.into_iter().flatten().flat_map(list).collect()
+            kinds.into_iter().flat_map(list).collect()
         });
         self.subjects.retain(|key, _| all.iter().any(|(k, _)| k == key));
         self.snapshots.retain(|key, _| all.iter().any(|(k, _)| k == key));
@@ -149,6 +164,14 @@ impl Operator {
     }
 
     fn changed(&mut self, change: &Change, now: i64) {
+        let going = change.removed || change.after.pointer("/metadata/deletionTimestamp").is_some();
+        match change.key.kind {
+            Kind::Pod | Kind::Deployment if going => {
+                self.objects.deleted(&self.server, &change.key, &change.after, change.removed);
+            }
+            Kind::Node | Kind::ResourceQuota => self.machines.changed(&self.server, change),
+            _ => {}
+        }
         if change.removed {
             self.subjects.remove(&change.key);
             self.snapshots.remove(&change.key);
@@ -169,11 +192,11 @@ impl Operator {
                     *subject = fresh();
                 }
                 if subject.seen_generation != generation {
-                    subject.hurry(now + self.timing.immediately);
+                    subject.hurry(now + self.timing.immediately + self.slow);
                     subject.seen_generation = generation;
                 }
             }
-            other if Some(other) == kind("FlinkStateSnapshot") => {
+            Kind::FlinkStateSnapshot => {
                 let fresh = || Snapshot::new(key.clone(), uid.to_owned(), generation, now + self.timing.immediately);
                 let snapshot = self.snapshots.entry(key.clone()).or_insert_with(fresh);
                 if snapshot.uid != uid || snapshot.seen_generation != generation {
@@ -194,8 +217,8 @@ impl Operator {
             let around = Around { server: &self.server, timing: &self.timing, blueprints: &self.blueprints, now };
             let before = subject.status.job_manager;
             let stays = subject.turn(&around, &object);
+            subject.due += self.slow;
             let other = subject.status.job_manager != before;
-            objects::sync(&self.server, &key, &subject.uid, &object);
             if !stays {
                 self.subjects.remove(&key);
             }
@@ -240,11 +263,6 @@ impl Operator {
             self.tick();
         }
     }
-}
-
-/// The kind with this name, if the API server has it.
-fn kind(name: &str) -> Option<Kind> {
-    Kind::ALL.into_iter().find(|kind| kind.info().name == name)
 }
 
 /// An instant with milliseconds.

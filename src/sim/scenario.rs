@@ -10,6 +10,7 @@ use super::de;
 use super::fault::FaultSpec;
 use super::graph::Graph;
 use super::job::Restore;
+use super::nodes::{Node, NodeSpec, QuotaSpec};
 use super::operator::Release;
 use super::spec::{CheckpointSpec, ClusterKind, ClusterSpec, FailureSpec, JobSpec, VertexSpec};
 use super::world::World;
@@ -49,6 +50,18 @@ pub struct Scenario {
     /// Its jobs.
     #[serde(rename = "workload")]
     pub workloads: Vec<Workload>,
+    /// Nodes of its Kubernetes cluster; enough for everything if there are none.
+    #[serde(default, rename = "node")]
+    pub nodes: Vec<NodeSpec>,
+    /// What its namespaces may request.
+    #[serde(default, rename = "quota")]
+    pub quotas: Vec<QuotaSpec>,
+    /// Form of the Cluster Autoscaler's status, where a pool of nodes can grow.
+    #[serde(default)]
+    pub cluster_autoscaler: CaStatus,
+    /// Savepoints and checkpoints that somebody asked for by a resource.
+    #[serde(default, rename = "snapshot")]
+    pub snapshots: Vec<SnapshotSpec>,
     /// What goes wrong, and when.
     #[serde(default, rename = "fault")]
     pub faults: Vec<FaultSpec>,
@@ -58,12 +71,25 @@ fn default_namespace() -> String {
     "default".to_owned()
 }
 
+/// Form of the Cluster Autoscaler's status ConfigMap (`operator.md` §8.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CaStatus {
+    /// As from 1.30 on.
+    #[default]
+    Yaml,
+    /// As before.
+    Text,
+}
+
 /// The simulated operator. Milliseconds.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct OperatorSpec {
     /// Its release, such as `1.11`: decides what it can do and which kinds of resource exist.
     pub version: Release,
+    /// The namespace it runs in.
+    pub namespace: String,
     /// Period of its reconcile loop.
     #[serde(deserialize_with = "de::millis")]
     pub reconcile: i64,
@@ -73,8 +99,26 @@ pub struct OperatorSpec {
 
 impl Default for OperatorSpec {
     fn default() -> Self {
-        Self { version: Release::DEFAULT, reconcile: 60_000, config: BTreeMap::new() }
+        Self {
+            version: Release::DEFAULT,
+            namespace: "flink-operator".to_owned(),
+            reconcile: 60_000,
+            config: BTreeMap::new(),
+        }
     }
+}
+
+/// A FlinkStateSnapshot.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SnapshotSpec {
+    /// Its name.
+    pub name: String,
+    /// Name of the job's resource.
+    pub job: String,
+    /// A checkpoint rather than a savepoint.
+    #[serde(default)]
+    pub checkpoint: bool,
 }
 
 /// A job and how it is deployed.
@@ -89,6 +133,12 @@ pub struct Workload {
     /// Its own cluster, if it is a FlinkDeployment in application mode.
     #[serde(default)]
     pub application: Option<ClusterSpec>,
+    /// It was submitted by hand: no resource stands for it (only with a session cluster).
+    #[serde(default)]
+    pub unmanaged: bool,
+    /// As many deployments of this application, `<name>-1` and so on, all alike; the physics of those that nobody looks at rests.
+    #[serde(default)]
+    pub copies: u32,
     /// `upgradeMode` of its resource: `stateless`, `last-state` or `savepoint`.
     #[serde(default)]
     pub upgrade_mode: UpgradeMode,
@@ -125,10 +175,20 @@ impl Workload {
     pub fn job(&self) -> JobSpec {
         JobSpec {
             name: self.name.get_ref().clone(),
+            program: String::new(),
             max_parallelism: self.max_parallelism,
             checkpoints: self.checkpoints.clone(),
             failure: self.failure.clone(),
             vertices: self.vertices.clone(),
+        }
+    }
+
+    /// Names of its deployments: its own, or those of the copies.
+    pub fn deployments(&self) -> Vec<String> {
+        let name = self.name.get_ref();
+        match self.copies {
+            0 => vec![name.clone()],
+            copies => (1..=copies).map(|n| format!("{name}-{n}")).collect(),
         }
     }
 
@@ -225,6 +285,14 @@ impl Scenario {
                     return Err((here, why));
                 }
             }
+            let session =
+                self.clusters.iter().any(|c| c.name == workload.cluster_name() && c.kind == ClusterKind::Session);
+            if workload.unmanaged && !session {
+                return Err((here, format!("workload {name:?} is unmanaged but does not run in a session cluster")));
+            }
+            if workload.copies > 0 && workload.application.is_none() {
+                return Err((here, format!("workload {name:?} has copies but is no application")));
+            }
             Graph::new(workload.job()).map_err(|why| (here, why))?;
         }
         Ok(())
@@ -232,11 +300,47 @@ impl Scenario {
 
     /// The cluster of a workload that is an application, with its name and kind filled in.
     pub fn application_cluster(&self, workload: &Workload) -> Option<ClusterSpec> {
-        workload.application.clone().map(|cluster| ClusterSpec {
-            name: workload.name.get_ref().clone(),
-            kind: ClusterKind::Application,
-            ..cluster
+        workload.application.clone().map(|cluster| {
+            self.at_home(ClusterSpec {
+                name: workload.name.get_ref().clone(),
+                kind: ClusterKind::Application,
+                ..cluster
+            })
         })
+    }
+
+    /// A cluster in its namespace.
+    fn at_home(&self, cluster: ClusterSpec) -> ClusterSpec {
+        let namespace = if cluster.namespace.is_empty() { self.namespace.clone() } else { cluster.namespace };
+        ClusterSpec { namespace, ..cluster }
+    }
+
+    /// A quota in its namespace.
+    pub fn quota(&self, quota: &QuotaSpec) -> QuotaSpec {
+        QuotaSpec {
+            namespace: Some(quota.namespace.clone().unwrap_or_else(|| self.namespace.clone())),
+            ..quota.clone()
+        }
+    }
+
+    /// Its nodes; if it names none, as many as everything in it could ever need.
+    pub fn all_nodes(&self) -> Vec<Node> {
+        if !self.nodes.is_empty() {
+            return self.nodes.iter().flat_map(Node::of).collect();
+        }
+        let applications = self.workloads.iter().filter_map(|w| self.application_cluster(w));
+        let on_kubernetes = self.clusters.iter().filter(|c| c.kind != ClusterKind::Plain).cloned().chain(applications);
+        let (mut cpu, mut memory) = (0.0, 0);
+        for cluster in on_kubernetes {
+            let most = cluster.taskmanagers.max.max(cluster.taskmanagers.count) as u64;
+            let copies =
+                self.workloads.iter().find(|w| *w.name.get_ref() == cluster.name).map_or(1, |w| w.copies.max(1));
+            cpu += f64::from(copies) * (cluster.jobmanager.cpu + cluster.taskmanagers.cpu * most as f64);
+            memory += u64::from(copies) * (cluster.jobmanager.memory + cluster.taskmanagers.memory * most);
+        }
+        let one = NodeSpec::default();
+        let count = (cpu / (0.75 * one.cpu)).max(memory as f64 / (0.75 * one.memory as f64)).ceil() as u32;
+        Node::of(&NodeSpec { count: count.max(3), ..one })
     }
 
     /// Builds the world and lets it run up to `now`, the start of the scenario: all jobs have been running for the time of
@@ -248,8 +352,10 @@ impl Scenario {
         let error = |message: String| ScenarioError { file: self.name.clone(), at: None, message };
         let begin = now - chrono::Duration::milliseconds(self.prerun);
         let mut world = World::new(begin, now, self.seed);
+        world.nodes = self.all_nodes();
+        world.quotas = self.quotas.iter().map(|quota| self.quota(quota)).collect();
         for cluster in &self.clusters {
-            world.create_cluster(cluster.clone(), true).map_err(error)?;
+            world.create_cluster(self.at_home(cluster.clone()), true).map_err(error)?;
         }
         for workload in &self.workloads {
             if let Some(cluster) = self.application_cluster(workload) {
@@ -257,10 +363,14 @@ impl Scenario {
             }
             world.submit(workload.cluster_name(), workload.job(), &BTreeMap::new(), Restore::Nothing).map_err(error)?;
         }
+        let templates: Vec<&Workload> = self.workloads.iter().filter(|w| w.copies > 0).collect();
         for fault in &self.faults {
             world.schedule(fault.clone()).map_err(error)?;
         }
         world.advance(now);
+        for workload in templates {
+            world.multiply(workload.name.get_ref(), workload.deployments()).map_err(error)?;
+        }
         Ok(world)
     }
 }

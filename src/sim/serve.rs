@@ -153,8 +153,11 @@ pub async fn start(scenario: &Scenario, options: SimOptions) -> Result<Sim, SimE
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
 
-    let clusters: Vec<(String, ClusterKind)> =
-        world.with(|w| w.clusters().iter().map(|c| (c.name().to_owned(), c.spec.kind)).collect());
+    let clusters: Vec<(String, ClusterKind)> = world.with(|w| {
+        // Copies by the thousand are reached through the API server only.
+        let one_by_one = w.clusters().iter().filter(|c| !c.is_copy());
+        one_by_one.map(|c| (c.name().to_owned(), c.spec.kind)).collect()
+    });
     let mut flink = Vec::new();
     for (cluster, kind) in clusters {
         let face = faces.of(&cluster);

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::de;
+use super::nodes::Toleration;
 use super::noise::hash128;
 use super::rate::Rate;
 use crate::domain::ids::VertexId;
@@ -96,8 +97,16 @@ pub struct ClusterSpec {
     pub scheduler: Scheduler,
     /// Flink's configuration; memory sizes and the caches of the REST API are read from it.
     pub config: BTreeMap<String, String>,
+    /// Its JobManager.
+    pub jobmanager: JobManagerSpec,
     /// Its TaskManagers.
     pub taskmanagers: TaskManagerSpec,
+    /// Where its pods may run.
+    pub placement: Placement,
+    /// Image of its pods; follows from the version if empty.
+    pub image: String,
+    /// Its namespace: the scenario's, if empty.
+    pub namespace: String,
     /// How long things take.
     pub timings: Timings,
 }
@@ -110,7 +119,11 @@ impl Default for ClusterSpec {
             version: FlinkVersion::DEFAULT,
             scheduler: Scheduler::Adaptive,
             config: BTreeMap::new(),
+            jobmanager: JobManagerSpec::default(),
             taskmanagers: TaskManagerSpec::default(),
+            placement: Placement::default(),
+            image: String::new(),
+            namespace: String::new(),
             timings: Timings::default(),
         }
     }
@@ -126,6 +139,33 @@ impl ClusterSpec {
     pub fn config_number(&self, key: &str, default: usize) -> usize {
         self.config.get(key).and_then(|text| text.trim().parse().ok()).unwrap_or(default)
     }
+}
+
+/// The JobManager of a cluster.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct JobManagerSpec {
+    /// Cpu cores.
+    pub cpu: f64,
+    /// `jobmanager.memory.process.size`.
+    #[serde(deserialize_with = "de::size")]
+    pub memory: u64,
+}
+
+impl Default for JobManagerSpec {
+    fn default() -> Self {
+        Self { cpu: 1.0, memory: 2048 << 20 }
+    }
+}
+
+/// Where the pods of a cluster may run.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Placement {
+    /// Labels that a node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that the pods bear.
+    pub tolerations: Vec<Toleration>,
 }
 
 /// The TaskManagers of a cluster.
@@ -227,6 +267,9 @@ impl Default for Timings {
 pub struct JobSpec {
     /// Its name.
     pub name: String,
+    /// Name of the program that it runs, by which its vertices have their ids: its own name if empty.
+    #[serde(skip)]
+    pub program: String,
     /// `pipeline.max-parallelism` of vertices that set none.
     #[serde(default = "default_max_parallelism")]
     pub max_parallelism: u32,
@@ -246,9 +289,14 @@ fn default_max_parallelism() -> u32 {
 }
 
 impl JobSpec {
+    /// Name of the program that it runs.
+    pub fn program(&self) -> &str {
+        if self.program.is_empty() { &self.name } else { &self.program }
+    }
+
     /// Id of a vertex: the one it sets, else one that follows from the names of job and vertex.
     pub fn vertex_id(&self, vertex: &VertexSpec) -> VertexId {
-        vertex.id.unwrap_or_else(|| VertexId::from_u128(hash128(&[&self.name, &vertex.name])))
+        vertex.id.unwrap_or_else(|| VertexId::from_u128(hash128(&[self.program(), &vertex.name])))
     }
 }
 

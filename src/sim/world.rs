@@ -3,7 +3,10 @@
 //! Deterministic: the same scenario, seed and calls give the same world. It does no I/O and reads no clock; whoever holds it
 //! says how far time goes ([`SharedWorld`] does so by a [`Clock`]).
 
-use std::collections::BTreeMap;
+mod resting;
+mod scheduling;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +15,7 @@ use super::cluster::{Cluster, Operation, Progress, Refused, Surroundings};
 use super::fault::{Fault, FaultSpec, Faults};
 use super::graph::Graph;
 use super::job::{Bounds, Job, Restore};
+use super::nodes::{Node, QuotaSpec};
 use super::noise::Noise;
 use super::spec::{ClusterSpec, JobSpec};
 use super::storage::Storage;
@@ -26,6 +30,8 @@ const STEP: i64 = 100;
 const COARSE_STEP: i64 = 2_500;
 /// From this long before the start on, the pre-run is as fine as later, milliseconds.
 const FINE_BEFORE_START: i64 = 90_000;
+/// Pods without a node are tried again with this period, milliseconds.
+const RETRY: i64 = 1_000;
 /// Meters are sampled with this period, milliseconds.
 const SAMPLE: i64 = 5_000;
 
@@ -36,13 +42,23 @@ pub struct World {
     origin: i64,
     seed: u64,
     clusters: Vec<Cluster>,
+    /// Position of each cluster by its name.
+    index: HashMap<String, usize>,
     topics: Vec<Topic>,
+    /// Names of clusters that are alike by the thousand.
+    copies: BTreeSet<String>,
+    /// Topics of clusters that rest.
+    still: BTreeSet<usize>,
     topic_keys: BTreeMap<(String, String), usize>,
     committed: Vec<Vec<f64>>,
     committed_at: i64,
     /// Savepoints and checkpoints.
     pub storage: Storage,
     faults: Faults,
+    /// Nodes of the Kubernetes cluster; without any, every pod finds room.
+    pub nodes: Vec<Node>,
+    /// What namespaces may request.
+    pub quotas: Vec<QuotaSpec>,
     created: u64,
 }
 
@@ -55,12 +71,17 @@ impl World {
             origin: origin.timestamp_millis(),
             seed,
             clusters: Vec::new(),
+            index: HashMap::new(),
             topics: Vec::new(),
+            copies: BTreeSet::new(),
+            still: BTreeSet::new(),
             topic_keys: BTreeMap::new(),
             committed: Vec::new(),
             committed_at: 0,
             storage: Storage::default(),
             faults: Faults::default(),
+            nodes: Vec::new(),
+            quotas: Vec::new(),
             created: 0,
         }
     }
@@ -96,11 +117,13 @@ impl World {
             self.happen(&fault);
         }
         let t = self.elapsed();
-        for topic in &mut self.topics {
-            topic.step(dt, t);
+        for (index, topic) in self.topics.iter_mut().enumerate() {
+            if !self.still.contains(&index) {
+                topic.step(dt, t);
+            }
         }
         let sample = self.now.div_euclid(SAMPLE) != before.div_euclid(SAMPLE);
-        for cluster in &mut self.clusters {
+        for cluster in self.clusters.iter_mut().filter(|c| c.resting.is_none()) {
             cluster.step(&mut Surroundings {
                 now: self.now,
                 dt,
@@ -110,26 +133,32 @@ impl World {
                 storage: &mut self.storage,
             });
         }
+        self.schedule_pods(self.now.div_euclid(RETRY) != before.div_euclid(RETRY));
         if self.now - self.committed_at >= 1_000 {
             self.commit_offsets();
         }
         if self.clusters.iter().any(Cluster::is_gone) {
             self.commit_offsets();
             self.clusters.retain(|c| !c.is_gone());
+            self.reindex();
         }
     }
 
     /// Remembers what completed checkpoints say the sources have read, as consumer groups do.
     fn commit_offsets(&mut self) {
         self.committed_at = self.now;
-        for job in self.clusters.iter().flat_map(|c| &c.jobs) {
+        for job in self.clusters.iter().filter(|c| c.resting.is_none()).flat_map(|c| &c.jobs) {
             let Some((_, _, snapshot)) = job.checkpoints.restore_point() else { continue };
-            for cursor in snapshot.cursors.values() {
-                if let Some(committed) = self.committed.get_mut(cursor.topic) {
-                    committed.clone_from(&cursor.offsets);
+            for (node, cursor) in job.graph.vertices.iter().zip(&job.cursors) {
+                let saved = snapshot.cursors.get(&node.id);
+                if let (Some(cursor), Some(saved)) = (cursor, saved)
+                    && let Some(committed) = self.committed.get_mut(cursor.topic)
+                {
+                    committed.clone_from(&saved.offsets);
                 }
             }
         }
+        self.rest();
     }
 
     fn happen(&mut self, fault: &Fault) {
@@ -142,12 +171,13 @@ impl World {
             }
             Fault::TaskManagerLost { cluster } => {
                 if let Some(cluster) = self.cluster_mut(cluster) {
-                    cluster.lose_busiest("", now);
+                    cluster.lose_busiest("", (137, "Error"), now);
                 }
             }
             Fault::OomKill { cluster } => {
                 if let Some(cluster) = self.cluster_mut(cluster) {
-                    cluster.lose_busiest("The container was terminated with exit code 137 (OOMKilled).", now);
+                    let why = "The container was terminated with exit code 137 (OOMKilled).";
+                    cluster.lose_busiest(why, (137, "OOMKilled"), now);
                 }
             }
             Fault::ApiGone
@@ -160,6 +190,10 @@ impl World {
             | Fault::FlinkSlow { .. }
             | Fault::NoCapacity { .. }
             | Fault::PodsStuck { .. }
+            | Fault::ImagePullError { .. }
+            | Fault::CrashLoop { .. }
+            | Fault::OperatorGone
+            | Fault::OperatorSlow { .. }
             | Fault::CheckpointFailures { .. }
             | Fault::SavepointFailures { .. }
             | Fault::Slow { .. } => {}
@@ -171,14 +205,20 @@ impl World {
         &self.clusters
     }
 
+    /// All clusters, to act on.
+    pub(super) fn clusters_mut(&mut self) -> &mut Vec<Cluster> {
+        &mut self.clusters
+    }
+
     /// The cluster with this name.
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
-        self.clusters.iter().find(|c| c.name() == name)
+        self.clusters.get(*self.index.get(name)?)
     }
 
     /// The cluster with this name, to act on.
     pub fn cluster_mut(&mut self, name: &str) -> Option<&mut Cluster> {
-        self.clusters.iter_mut().find(|c| c.name() == name)
+        self.wake(name);
+        self.clusters.get_mut(*self.index.get(name)?)
     }
 
     /// The job with this id in a cluster.
@@ -233,6 +273,8 @@ impl World {
             | Fault::TaskManagerLost { cluster }
             | Fault::OomKill { cluster }
             | Fault::PodsStuck { cluster }
+            | Fault::ImagePullError { cluster }
+            | Fault::CrashLoop { cluster }
             | Fault::NoCapacity { cluster: Some(cluster) }
                 if self.cluster(cluster).is_none() =>
             {
@@ -259,8 +301,15 @@ impl World {
         let noise = Noise::new(self.seed, &format!("cluster {} {}", spec.name, self.created));
         let up = if started { self.now } else { self.now + spec.timings.jobmanager_start };
         let name = spec.name.clone();
-        let cluster = Cluster::new(spec, up, self.now, noise).map_err(|why| format!("cluster {name:?}: {why}"))?;
+        let mut spec = spec;
+        if spec.image.is_empty() {
+            spec.image = format!("flink:{}.{}", spec.version.major, spec.version.minor);
+        }
+        let mut cluster = Cluster::new(spec, up, self.now, noise).map_err(|why| format!("cluster {name:?}: {why}"))?;
+        cluster.is_copy = self.copies.contains(&name);
         self.clusters.push(cluster);
+        self.reindex();
+        self.seat_running();
         Ok(())
     }
 
@@ -276,6 +325,7 @@ impl World {
         self.commit_offsets();
         let before = self.clusters.len();
         self.clusters.retain(|c| c.name() != name);
+        self.reindex();
         self.clusters.len() < before
     }
 

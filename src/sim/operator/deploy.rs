@@ -52,19 +52,27 @@ impl Subject {
         }
         let path = self.restore_path();
         let id = self.status.job_id.filter(|_| has_job);
+        let namespace = self.key.namespace.clone();
         let outcome = around.server.world().with(|world| {
             if owns {
                 if world.cluster(&name).is_some() {
                     return Err(format!("deployments.apps \"{name}\" already exists"));
                 }
-                world.create_cluster(spec::cluster(&name, spec, &blueprint), false)?;
+                let mut cluster = spec::cluster(&name, spec, &blueprint);
+                cluster.namespace.clone_from(&namespace);
+                world.create_cluster(cluster, false)?;
             }
             match &program {
                 None => Ok(None),
                 Some(program) => {
+                    // `pipeline.name` of an application is the name of its resource.
+                    let mut program = program.clone();
+                    if owns && program.name != name {
+                        program.program = std::mem::replace(&mut program.name, name.clone());
+                    }
                     let restore = path.as_ref().map_or(Restore::Nothing, |path| world.restore_from(path));
-                    let overrides = spec::parallelism(spec, program);
-                    world.submit_as(&name, program.clone(), Submission { id, overrides, restore }).map(Some)
+                    let overrides = spec::parallelism(spec, &program);
+                    world.submit_as(&name, program, Submission { id, overrides, restore }).map(Some)
                 }
             }
         });
@@ -105,6 +113,21 @@ impl Subject {
             Some(LAST_STATE) => self.ha_checkpoint.as_ref().map(|(_, path)| path.clone()),
             path => path.map(str::to_owned),
         }
+    }
+
+    /// The autoscaler's ConfigMap: there for every job, empty while nothing is scaled (`operator.md` §7.4).
+    pub(super) fn keep_autoscaler_map(&self, around: &Around<'_>) {
+        let name = format!("autoscaler-{}", self.key.name);
+        let owner = super::documents::owner_of(&self.key, &self.uid, false);
+        let labels = json!({"app": self.key.name, "component": "autoscaler"});
+        around.server.with_store(|store, now| {
+            super::objects::ensure(
+                store,
+                &Key::new(Kind::ConfigMap, &self.key.namespace, &name),
+                now,
+                || json!({"metadata": {"labels": labels, "ownerReferences": [owner]}, "data": {}}),
+            );
+        });
     }
 
     fn ha_map(&self) -> Option<Key> {

@@ -103,6 +103,52 @@ pub fn emit(server: &ApiServer, about: &Key, uid: &str, event: &Event) {
     });
 }
 
+/// Writes an event as Kubernetes' own parts do: kubelet, scheduler, controllers.
+pub fn of_core(server: &ApiServer, about: &Key, warning: bool, reason: &str, message: &str, from: &str) {
+    let kind = about.kind.info();
+    let sort = if warning { "Warning" } else { "Normal" };
+    let namespace = if about.namespace.is_empty() { "default" } else { about.namespace.as_str() };
+    server.with_store(|store, now| {
+        let object = store.get(about);
+        let text = |pointer: &str| {
+            object.and_then(|o| o.pointer(pointer)).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let (uid, node) = (text("/metadata/uid"), text("/spec/nodeName"));
+        let hash = crate::sim::noise::hash128(&[kind.name, namespace, &about.name, &uid, reason, message, from]) as u64;
+        let key = Key::new(Kind::Event, namespace, &format!("{}.{hash:016x}", about.name));
+        let at = super::super::kubernetes::store::rfc3339(now);
+        let again = store.update(&key, Part::Main, now, Write::Real, |object| {
+            let count = object.get("count").and_then(Value::as_u64).unwrap_or_default();
+            object["count"] = (count + 1).into();
+            object["lastTimestamp"] = at.as_str().into();
+            Ok(())
+        });
+        if again.is_ok() {
+            return;
+        }
+        let mut involved = json!({
+            "apiVersion": about.kind.api_version(), "kind": kind.name, "name": about.name, "uid": uid,
+        });
+        if !about.namespace.is_empty() {
+            involved["namespace"] = namespace.into();
+        }
+        let mut source = json!({"component": from});
+        if from == "kubelet" {
+            source["host"] = node.into();
+            if matches!(reason, "Pulled" | "Pulling" | "Created" | "Started" | "Killing" | "BackOff" | "Failed") {
+                involved["fieldPath"] = "spec.containers{flink-main-container}".into();
+            }
+        }
+        let object = json!({
+            "involvedObject": involved, "type": sort, "reason": reason, "message": message, "count": 1, "firstTimestamp": at,
+            "lastTimestamp": at, "source": source, "reportingComponent": from, "reportingInstance": "",
+        });
+        if let Err(failure) = store.create(key, object, now, Write::Real) {
+            tracing::debug!("an event was not written: {}", failure.message);
+        }
+    });
+}
+
 /// Removes events that are older than an hour, as Kubernetes does.
 pub fn forget_old(server: &ApiServer) {
     server.with_store(|store, now| {

@@ -17,8 +17,15 @@ pub(super) fn resources(server: &ApiServer, scenario: &Scenario) -> Vec<(Key, Op
     for cluster in scenario.clusters.iter().filter(|c| c.kind == ClusterKind::Session) {
         all.push((create(server, scenario, Kind::FlinkDeployment, &cluster.name, deployment(cluster, None)), None));
     }
-    for workload in &scenario.workloads {
+    for workload in scenario.workloads.iter().filter(|w| !w.unmanaged) {
         let name = workload.name.get_ref().clone();
+        if let Some(cluster) = scenario.application_cluster(workload).filter(|_| workload.copies > 0) {
+            for copy in workload.deployments() {
+                let spec = deployment(&ClusterSpec { name: copy.clone(), ..cluster.clone() }, Some(workload));
+                all.push((create(server, scenario, Kind::FlinkDeployment, &copy, spec), Some(copy)));
+            }
+            continue;
+        }
         let (kind, spec) = match scenario.application_cluster(workload) {
             Some(cluster) => (Kind::FlinkDeployment, deployment(&cluster, Some(workload))),
             None => {
@@ -39,6 +46,16 @@ pub(super) fn resources(server: &ApiServer, scenario: &Scenario) -> Vec<(Key, Op
         };
         all.push((create(server, scenario, kind, &name, spec), Some(name)));
     }
+    for snapshot in &scenario.snapshots {
+        let kind = if scenario.workloads.iter().any(|w| *w.name.get_ref() == snapshot.job && w.cluster.is_some()) {
+            "FlinkSessionJob"
+        } else {
+            "FlinkDeployment"
+        };
+        let mut spec = json!({"jobReference": {"kind": kind, "name": snapshot.job}});
+        spec[if snapshot.checkpoint { "checkpoint" } else { "savepoint" }] = json!({});
+        create(server, scenario, Kind::FlinkStateSnapshot, &snapshot.name, spec);
+    }
     all
 }
 
@@ -51,7 +68,9 @@ pub(super) fn blueprints(scenario: &Scenario) -> Blueprints {
     for workload in &scenario.workloads {
         let name = workload.name.get_ref().clone();
         if let Some(cluster) = scenario.application_cluster(workload) {
-            blueprints.clusters.insert(name.clone(), cluster);
+            for deployment in workload.deployments() {
+                blueprints.clusters.insert(deployment, cluster.clone());
+            }
         }
         blueprints.jobs.insert(name, workload.job());
     }

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::events::Event;
+use super::rfc3339_millis;
 use super::spec;
 use super::status::{LegacySnapshot, LegacyTrigger};
 use super::subject::{Around, OPERATOR, Subject};
-use super::{kind, rfc3339_millis};
 use crate::sim::checkpoints::Kind as SnapshotKind;
 use crate::sim::cluster::Progress;
+use crate::sim::kubernetes::kinds::Kind;
 use crate::sim::kubernetes::store::{Key, Part, Write};
 use crate::sim::world::TriggerOptions;
 
@@ -21,9 +22,7 @@ const SORTS: [(&str, &str, &str, SnapshotKind); 2] = [
 impl Subject {
     /// Snapshots are resources of their own.
     pub(super) fn uses_snapshots(&self, around: &Around<'_>, spec: &Value) -> bool {
-        around.timing.release.snapshots()
-            && kind("FlinkStateSnapshot").is_some()
-            && self.options(around, spec).switch("snapshot.resource.enabled", true)
+        around.timing.release.snapshots() && self.options(around, spec).switch("snapshot.resource.enabled", true)
     }
 
     /// Starts what a new nonce asks for.
@@ -115,7 +114,7 @@ impl Subject {
 
     /// Creates a FlinkStateSnapshot of this job; one with a path only registers what exists.
     pub(super) fn create_snapshot(&self, around: &Around<'_>, spec: &Value, word: &str, why: &str, path: Option<&str>) {
-        let Some(snapshot) = kind("FlinkStateSnapshot") else { return };
+        let snapshot = Kind::FlinkStateSnapshot;
         let name = format!("{}-{word}-{why}-{}", self.key.name, around.now);
         let target = self.key.kind.info().name;
         let mut body = json!({"jobReference": {"kind": target, "name": self.key.name}});

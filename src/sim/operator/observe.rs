@@ -206,7 +206,8 @@ impl Subject {
         if let Some(job) = view.job.as_ref().filter(|_| around.timing.release.reset_nonce()) {
             info.insert("state-size", job.state_size.to_string());
         }
-        if spec["job"].is_object() && !self.status.job_is_terminal() {
+        let stopped = self.status.job_is_terminal() || self.status.reconcile_state == "UPGRADING";
+        if spec["job"].is_object() && !stopped {
             self.expect_task_managers();
         }
     }

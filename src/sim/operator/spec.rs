@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::domain::ids::VertexId;
 use crate::sim::kubernetes::kinds::Kind;
 use crate::sim::kubernetes::patch::merge;
-use crate::sim::spec::{ClusterSpec, FlinkVersion, JobSpec, Scheduler};
+use crate::sim::nodes::Toleration;
+use crate::sim::spec::{ClusterSpec, FlinkVersion, JobSpec, Placement, Scheduler};
 
 /// The key with the parallelism of every vertex.
 pub const OVERRIDES: &str = "pipeline.jobvertex-parallelism-overrides";
@@ -273,6 +274,18 @@ pub fn cluster(name: &str, spec: &Value, blueprint: &ClusterSpec) -> ClusterSpec
     if let Some(slots) = config.get("taskmanager.numberOfTaskSlots").and_then(|s| s.parse().ok()) {
         cluster.taskmanagers.slots = slots;
     }
+    if let Some(image) = text(spec, "/image") {
+        cluster.image = image.to_owned();
+    }
+    if let Some(cpu) = spec.pointer("/jobManager/resource/cpu").and_then(Value::as_f64) {
+        cluster.jobmanager.cpu = cpu;
+    }
+    if let Some(memory) = text(spec, "/jobManager/resource/memory").and_then(bytes) {
+        cluster.jobmanager.memory = memory;
+    }
+    if spec.get("podTemplate").is_some_and(Value::is_object) {
+        cluster.placement = placement(spec);
+    }
     if let Some(cpu) = spec.pointer("/taskManager/resource/cpu").and_then(Value::as_f64) {
         cluster.taskmanagers.cpu = cpu;
     }
@@ -282,6 +295,29 @@ pub fn cluster(name: &str, spec: &Value, blueprint: &ClusterSpec) -> ClusterSpec
     cluster.scheduler = scheduler(&config);
     cluster.config = config;
     cluster
+}
+
+/// Where the pod template lets pods run.
+fn placement(spec: &Value) -> Placement {
+    let texts = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let selector = spec.pointer("/podTemplate/spec/nodeSelector").and_then(Value::as_object);
+    let tolerations = spec.pointer("/podTemplate/spec/tolerations").and_then(Value::as_array);
+    Placement {
+        node_selector: selector
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect(),
+        tolerations: tolerations
+            .into_iter()
+            .flatten()
+            .map(|t| Toleration {
+                key: texts(t, "key").unwrap_or_default(),
+                value: texts(t, "value"),
+                effect: texts(t, "effect"),
+            })
+            .collect(),
+    }
 }
 
 /// The scheduler that a configuration asks for.

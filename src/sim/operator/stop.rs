@@ -219,6 +219,7 @@ impl Subject {
         self.status.assume("CANCELLING");
         self.status.reconcile_state = "UPGRADING";
         self.status.error = None;
+        self.no_task_managers();
         let (recorded, observed) = (self.between(spec), self.status.observed_generation);
         self.record(around, &recorded, false, generation);
         self.status.observed_generation = observed;

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::Blueprints;
+use super::autoscaler::Scaler;
 use super::events::{Event, emit};
 use super::options::{Options, Timing};
 use super::spec;
@@ -13,6 +14,7 @@ use super::status::{Status, Trouble};
 use super::validate;
 use super::view::{View, look};
 use crate::domain::ids::JobId;
+use crate::sim::cluster::Cluster;
 use crate::sim::kubernetes::ApiServer;
 use crate::sim::kubernetes::kinds::Kind;
 use crate::sim::kubernetes::store::{Key, Part, Write};
@@ -20,6 +22,8 @@ use crate::sim::noise::hash128;
 
 /// The marker in `upgradeSavepointPath` for "from the HA metadata".
 pub(super) const LAST_STATE: &str = "KUBERNETES_OPERATOR_LAST_STATE";
+/// How long a submission waits for an old cluster that is going, milliseconds.
+const PATIENCE: i64 = 20_000;
 /// Component names in events.
 pub(super) const JMD: &str = "JobManagerDeployment";
 pub(super) const JOB: &str = "Job";
@@ -99,6 +103,8 @@ pub(super) struct Subject {
     pub(super) ha_checkpoint: Option<(u64, String)>,
     /// The JobManager of this deployment has been available.
     pub(super) has_started: bool,
+    /// What the operator's own autoscaler knows of the job.
+    pub(super) scaler: Scaler,
     /// Loops in a row that ended in an error.
     attempts: u32,
     assigned: u64,
@@ -121,6 +127,7 @@ impl Subject {
             exceptions_until: now,
             ha_checkpoint: None,
             has_started: false,
+            scaler: Scaler::default(),
             attempts: 0,
             assigned: 0,
         }
@@ -212,6 +219,9 @@ impl Subject {
     fn pass(&mut self, around: &Around<'_>, object: &Value, generation: i64) {
         let mut spec = spec::complete(self.key.kind, &object["spec"]);
         let has_job = spec["job"].is_object();
+        if has_job {
+            self.keep_autoscaler_map(around);
+        }
         self.observe(around, &spec);
         let mut generation = generation;
         if let Some(why) = self.invalid(around, &spec) {
@@ -227,6 +237,9 @@ impl Subject {
             }
             spec = recorded;
             generation = self.status.observed_generation.unwrap_or_default();
+        }
+        if has_job {
+            self.autoscale(around, &mut spec);
         }
         self.write(around, has_job);
         self.acting = (spec.clone(), generation);
@@ -258,7 +271,11 @@ impl Subject {
     fn go_on(&mut self, around: &Around<'_>, spec: &Value, generation: i64) -> bool {
         match self.phase.clone() {
             Phase::Submitting { at, purpose } => {
-                if around.now >= at {
+                // What somebody else deleted has a while to go; then it is in the way.
+                let name = self.cluster(spec).to_owned();
+                let going = || around.server.world().with(|w| w.cluster(&name).is_some_and(Cluster::is_shutting_down));
+                let waits = self.owns_cluster() && around.now < at + PATIENCE && going();
+                if around.now >= at && !waits {
                     self.submit(around, spec, generation, purpose);
                 }
             }

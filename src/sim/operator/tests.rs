@@ -1,3 +1,8 @@
+mod failures;
+mod scenario;
+mod sequences;
+mod snapshots;
+
 use std::sync::Arc;
 
 use serde_json::json;
@@ -89,6 +94,77 @@ impl Bench {
             }
         }
         panic!("{state} was not reached: {seen:?}");
+    }
+
+    /// Version of the API server now.
+    fn mark(&self) -> u64 {
+        self.server.with_store(|store, _| store.version())
+    }
+
+    /// Every status that was written since, as `lifecycle/JM/job/reconciliation`, each once in a row.
+    fn story(&self, key: &Key, since: u64) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        self.server.with_store(|store, _| {
+            for change in store.since(since).unwrap().filter(|c| c.key == *key && !c.removed) {
+                let text = |pointer: &str| spec::text(&change.after, pointer).unwrap_or("-").to_owned();
+                let now = format!(
+                    "{}/{}/{}/{}",
+                    text("/status/lifecycleState"),
+                    text("/status/jobManagerDeploymentStatus"),
+                    text("/status/jobStatus/state"),
+                    text("/status/reconciliationStatus/state")
+                );
+                if all.last() != Some(&now) {
+                    all.push(now);
+                }
+            }
+        });
+        all
+    }
+
+    /// The same without states that are seen or not by chance of the moment of a look.
+    fn main_story(&self, key: &Key, since: u64) -> Vec<String> {
+        let mut all = self.story(key, since);
+        all.retain(|s| {
+            !s.contains("/READY/CREATED/") && !s.contains("/READY/INITIALIZING/") && !s.contains("/READY/RESTARTING/")
+        });
+        all.dedup();
+        all
+    }
+
+    /// Runs until `done`.
+    fn wait(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        for _ in 0..240 * 4 {
+            if done(self) {
+                return;
+            }
+            self.clock.advance(TICK);
+            self.operator.tick();
+        }
+        panic!("{what} did not come");
+    }
+
+    fn status(&self, key: &Key, pointer: &str) -> Value {
+        self.object(key).pointer(&format!("/status{pointer}")).cloned().unwrap_or_default()
+    }
+
+    fn events(&self, reason: &str) -> Vec<(String, u64)> {
+        self.server.with_store(|store, _| {
+            store
+                .list(Kind::Event, "")
+                .filter(|(_, e)| spec::text(e, "/reason") == Some(reason))
+                .map(|(_, e)| (spec::text(e, "/message").unwrap().to_owned(), e["count"].as_u64().unwrap()))
+                .collect()
+        })
+    }
+
+    fn names(&self, kind: Kind) -> Vec<String> {
+        self.server.with_store(|store, _| store.list(kind, "flink").map(|(k, _)| k.name.clone()).collect())
+    }
+
+    fn fault(&self, fault: crate::sim::fault::Fault, seconds: f64) {
+        let spec = crate::sim::fault::FaultSpec { at: 0.0, lasts: seconds, fault };
+        self.server.world().with(|w| w.inject(spec)).unwrap();
     }
 
     fn object(&self, key: &Key) -> Arc<Value> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::ids::{JobId, VertexId};
 use crate::sim::exceptions::Failure;
 use crate::sim::job::Bounds;
+use crate::sim::pod::Pod;
 use crate::sim::world::World;
 
 /// What is seen of a subject's cluster and job.
@@ -51,6 +52,15 @@ pub(super) struct JobView {
     pub state_size: u64,
 }
 
+/// Why a JobManager cannot start, as the operator words it.
+fn trouble(pod: &Pod, namespace: &str) -> Option<(String, String)> {
+    if let Some(why) = &pod.refused {
+        return Some(("FailedCreate".to_owned(), why.clone()));
+    }
+    let (reason, message) = pod.waiting(namespace)?;
+    Some((reason.to_owned(), format!("[flink-main-container] {}", message.replace("({uid})", ""))))
+}
+
 /// Looks at a cluster.
 pub(super) fn look(world: &World, name: &str, id: Option<JobId>) -> View {
     let Some(cluster) = world.cluster(name) else { return View::default() };
@@ -72,10 +82,10 @@ pub(super) fn look(world: &World, name: &str, id: Option<JobId>) -> View {
         state_size: job.checkpoints.completed.as_ref().map_or(0, |c| c.sum(world.now(), |part| part.state_size)),
     });
     View {
-        cluster: true,
+        cluster: !cluster.is_shutting_down(),
         rest: reachable,
         available: cluster.is_up(),
-        trouble: None,
+        trouble: cluster.jobmanager_pod.as_ref().and_then(|pod| trouble(pod, &cluster.spec.namespace)),
         job,
         unmanaged: cluster
             .jobs

@@ -76,6 +76,7 @@ fn spec(stages: &[Stage], rate: f64) -> JobSpec {
         }
     });
     JobSpec {
+        program: String::new(),
         name: "chain".to_owned(),
         max_parallelism: 120,
         checkpoints: Default::default(),
