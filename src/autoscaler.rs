@@ -30,4 +30,4 @@ pub mod vertex;
 pub mod window;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

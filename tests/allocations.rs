@@ -1,10 +1,14 @@
-//! Allocations of one pass. They are counted, not timed, so they are the same on every machine.
+//! Allocations of one pass, of memory advice, and of a stream of cases. They are counted, not timed, so they are the same on
+//! every machine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/wide_job.rs"]
 mod wide_job;
 
+use std::io::{BufReader, Read};
+
 use flightdeck::autoscaler::pass::Pass;
+use flightdeck::cli::eval::{EvalArgs, EvalOutput, eval};
 use wide_job::WideJob;
 
 /// Allocations of a pass, its result included, and the result.
@@ -35,4 +39,56 @@ fn a_pass_allocates_by_vertices_not_by_samples_and_an_explanation_only_when_aske
     // Names of the changed vertices, twice, the event's text and the map of overrides; an explanation has dozens of steps.
     assert!(high <= 12.0, "{high} per vertex");
     assert!(counts.iter().all(|(n, plain, explained)| explained - plain > 20 * n));
+}
+
+/// Cases that are made while they are read.
+struct Cases {
+    case: String,
+    left: usize,
+    line: std::io::Cursor<Vec<u8>>,
+}
+
+impl Read for Cases {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.line.position() as usize == self.line.get_ref().len() {
+            if self.left == 0 {
+                return Ok(0);
+            }
+            self.left -= 1;
+            let line = self.case.replace("NUMBER", &self.left.to_string());
+            self.line = std::io::Cursor::new(line.into_bytes());
+        }
+        self.line.read(buffer)
+    }
+}
+
+/// The most bytes that are allocated at once while so many cases are answered.
+fn most_for(cases: usize) -> u64 {
+    let sample = |seconds: u32| {
+        format!(
+            r#"{{"at":"2024-03-14T00:{:02}:00.000Z","vertices":{{"00000000000000000000000000000001":{{"LOAD":0.9,"NUM_RECORDS_IN":{},"NUM_RECORDS_OUT":0,"LAG":5}}}},"global":{{"NUM_TASK_SLOTS_USED":1}}}}"#,
+            seconds / 60,
+            seconds * 100
+        )
+    };
+    let window = (0..15).map(|n| sample(n * 60)).collect::<Vec<_>>().join(",");
+    let case = format!(
+        r#"{{"id":"case-NUMBER","compat":"main","options":{{"job.autoscaler.enabled":"true"}},"now":"2024-03-14T00:14:00.000Z","running_since":"2024-03-13T00:00:00.000Z","topology":{{"vertices":[{{"id":"00000000000000000000000000000001","name":"source","parallelism":1,"max_parallelism":128,"source_partitions":0,"finished":false,"slot_sharing_group":null,"inputs":[]}}]}},"window":[{window}],"fully_collected":true}}"#
+    ) + "\n";
+    let args = EvalArgs { files: vec!["-".into()], explain: false, output: EvalOutput::Json };
+    let mut good = false;
+    let info = allocation_counter::measure(|| {
+        let cases = Cases { case, left: cases, line: std::io::Cursor::default() };
+        good = eval(&args, &mut BufReader::new(cases), &mut std::io::sink(), &mut std::io::sink()).unwrap();
+    });
+    assert!(good, "every case is answered");
+    info.bytes_max
+}
+
+#[test]
+fn ten_thousand_cases_take_no_more_memory_than_a_hundred() {
+    let (few, many) = (most_for(100), most_for(10_000));
+    println!("most bytes at once: {few} for 100 cases, {many} for 10,000");
+    assert!(many <= few + 4_096, "{few} grew to {many}");
+    assert!(many < 1 << 20, "{many} bytes for cases of three kilobytes");
 }

@@ -105,3 +105,34 @@ fn completions_and_the_manual_page_name_the_subcommands() {
         assert!(stdout(&output).contains("decisions"), "{args:?}");
     }
 }
+
+#[test]
+fn eval_ends_quietly_when_its_reader_has_seen_enough() {
+    use std::io::{BufRead, BufReader, Write};
+    let line = r#"{"id":"main-window-000001","compat":"main","series":[{"at":"2024-03-14T00:00:00.000Z","value":0}]}"#;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
+        .args(["eval", "-"])
+        .env_clear()
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        // Far more than any pipe holds; writing fails once nobody reads any more.
+        for _ in 0..20_000 {
+            if writeln!(input, "{line}").is_err() {
+                break;
+            }
+        }
+    });
+    let mut first = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut first).unwrap();
+    assert!(first.starts_with(r#"{"id":"main-window-000001""#), "{first}");
+    drop(output);
+    let ended = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert_eq!((ended.status.code(), stderr(&ended).as_str()), (Some(0), ""));
+}

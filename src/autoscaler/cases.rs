@@ -28,9 +28,11 @@ use crate::domain::topology::Topology;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CaseError {
     /// It is no JSON.
-    #[error("column {column}: {message}")]
+    #[error("{path}: column {column}: {message}")]
     Syntax {
-        /// Where, counted from 1.
+        /// The member in which it breaks off, e.g. `$.window[3].at`.
+        path: String,
+        /// Where in the line, counted from 1.
         column: usize,
         /// What the parser says.
         message: String,
@@ -107,11 +109,8 @@ impl Case {
     /// # Errors
     /// If the line is no JSON or lacks something that a case of its kind needs.
     pub fn parse(line: &str) -> Result<Self, CaseError> {
-        let value: Value = serde_json::from_str(line.trim_end()).map_err(|error| {
-            let text = error.to_string();
-            let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
-            CaseError::Syntax { column: error.column(), message }
-        })?;
+        let line = line.trim_end();
+        let value: Value = serde_json::from_str(line).map_err(|error| syntax(line, &error))?;
         let root = At::root(&value);
         let id = root.get("id")?.text()?.to_owned();
         let generation: Generation = root.get("compat")?.parse()?;
@@ -169,6 +168,21 @@ impl Case {
             _ => None,
         }
     }
+}
+
+/// What breaks a line that is no JSON. The line is read once more, for the path that nobody needs of a good one.
+fn syntax(line: &str, error: &serde_json::Error) -> CaseError {
+    let read = serde_path_to_error::deserialize::<_, Value>(&mut serde_json::Deserializer::from_str(line));
+    let path = match read.map_err(|error| error.path().to_string()) {
+        Err(path) if path == "." => "$".to_owned(),
+        Err(path) if path.starts_with('[') => format!("${path}"),
+        Err(path) => format!("$.{path}"),
+        // What follows the value is wrong.
+        Ok(_) => "$".to_owned(),
+    };
+    let text = error.to_string();
+    let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    CaseError::Syntax { path, column: error.column(), message }
 }
 
 /// An object of texts.

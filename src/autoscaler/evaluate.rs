@@ -11,7 +11,7 @@ use super::graph::Graph;
 use super::number::{max, min, round, round3};
 use super::options::{BusyTimeAggregator, OptionId, Options};
 use super::time::seconds;
-use super::window::{average, rate};
+use super::window::{Average, average, rate};
 use crate::domain::Timestamp;
 use crate::domain::evaluation::{Evaluated, EvaluatedMetrics, Evaluation, ScalingMetric as M};
 use crate::domain::explanation::{Origin, Step, Value};
@@ -77,8 +77,7 @@ pub fn evaluate(
     let newest = samples.last().ok_or(EvaluateError::NoSample)?;
     let restart_seconds = seconds(restart);
     let graph = Graph::new(topology);
-    let window = Window { samples, uniform: uniform(samples), least_ms: options.generation.rules().least_rate_ms };
-    let series = graph.vertices().iter().map(|v| window.series(v.id)).collect::<Result<Vec<_>, _>>()?;
+    let series = series(&graph, samples, options.generation.rules().least_rate_ms)?;
     let rates: Vec<Rates> = series.iter().map(Rates::of).collect();
     let processing_backlog = processing_backlog(options, &graph, &series, &rates, explain);
 
@@ -89,7 +88,7 @@ pub fn evaluate(
         let mut metrics = EvaluatedMetrics::default();
         let inflow = match vertex.is_source() {
             true => source_inflow(options, vertex.id, &series[at], &rates[at], explain)?,
-            false => downstream_inflow(&graph, at, &rates, &vertices, &backlog, explain),
+            false => downstream_inflow(&graph, at, (&rates, Some(newest.at)), &vertices, &backlog, explain),
         };
         metrics.set(M::TargetDataRate, averaged(inflow.target));
         metrics.set(M::CatchUpDataRate, current(inflow.catch_up));
@@ -116,52 +115,64 @@ pub fn evaluate(
     Ok(EvaluatedWindow { evaluation, backlog })
 }
 
-/// The samples, and whether all of them list the same vertices in the same order, as they do in practice.
-struct Window<'a> {
-    samples: &'a [Arc<Sample>],
-    uniform: bool,
-    least_ms: i64,
-}
-
-fn uniform(samples: &[Arc<Sample>]) -> bool {
-    let ids = |sample: &Arc<Sample>| sample.vertices.len();
-    let same = |a: &Arc<Sample>, b: &Arc<Sample>| {
-        ids(a) == ids(b) && a.vertices.iter().zip(&b.vertices).all(|((a, _), (b, _))| a == b)
+/// The series of every vertex; every sample must hold all of them (§3.2).
+///
+/// Samples are gone through one after the other, each as it lies in memory: a window of many vertices is larger than the
+/// caches, and to walk it once for each metric of each vertex is what would take the time.
+fn series<'a>(graph: &Graph<'_>, samples: &'a [Arc<Sample>], least_ms: i64) -> Result<Vec<Series<'a>>, EvaluateError> {
+    let position = |sample: &Sample, vertex: VertexId| {
+        sample.vertices.binary_search_by_key(&vertex, |(id, _)| *id).unwrap_or(usize::MAX)
     };
-    samples.windows(2).all(|pair| same(&pair[0], &pair[1]))
+    let of = |vertex: VertexId| Series {
+        samples,
+        vertex,
+        usual: samples.first().map_or(usize::MAX, |first| position(first, vertex)),
+        least_ms,
+        load: Average::default(),
+        records_in_per_second: Average::default(),
+        observed_tpr: Average::default(),
+    };
+    let mut series: Vec<Series<'_>> = graph.vertices().iter().map(|vertex| of(vertex.id)).collect();
+    for sample in samples {
+        for series in &mut series {
+            let Some(values) = series.find(sample) else { return Err(first_missing(graph, samples)) };
+            series.load.push(values.load);
+            series.records_in_per_second.push(values.records_in_per_second);
+            series.observed_tpr.push(values.observed_tpr);
+        }
+    }
+    Ok(series)
 }
 
-impl<'a> Window<'a> {
-    /// The series of one vertex; every sample must hold it (§3.2).
-    fn series(&self, vertex: VertexId) -> Result<Series<'a>, EvaluateError> {
-        let position = |sample: &Sample| sample.vertices.binary_search_by_key(&vertex, |(id, _)| *id).ok();
-        let checked = if self.uniform { &self.samples[..self.samples.len().min(1)] } else { self.samples };
-        for sample in checked {
-            if position(sample).is_none() {
-                return Err(EvaluateError::MissingVertex { vertex, at: sample.at });
-            }
-        }
-        let fixed = if self.uniform { self.samples.first().and_then(|s| position(s)) } else { None };
-        Ok(Series { samples: self.samples, vertex, fixed, least_ms: self.least_ms })
-    }
+/// The first vertex in topological order that some sample lacks, and the first such sample.
+fn first_missing(graph: &Graph<'_>, samples: &[Arc<Sample>]) -> EvaluateError {
+    let lacks = |vertex: VertexId| samples.iter().find(|sample| sample.vertex(vertex).is_none());
+    let missing = graph.vertices().iter().find_map(|v| Some((v.id, lacks(v.id)?.at)));
+    missing.map_or(EvaluateError::NoSample, |(vertex, at)| EvaluateError::MissingVertex { vertex, at })
 }
 
 /// What was collected of one vertex over the window.
 struct Series<'a> {
     samples: &'a [Arc<Sample>],
     vertex: VertexId,
-    /// Its position in every sample, if it is the same everywhere.
-    fixed: Option<usize>,
+    /// Its position in the first sample, which is mostly the same in all.
+    usual: usize,
     least_ms: i64,
+    load: Average,
+    records_in_per_second: Average,
+    observed_tpr: Average,
 }
 
 impl<'a> Series<'a> {
+    fn find(&self, sample: &'a Sample) -> Option<&'a VertexSample> {
+        match sample.vertices.get(self.usual) {
+            Some((id, values)) if *id == self.vertex => Some(values),
+            Some(_) | None => sample.vertex(self.vertex),
+        }
+    }
+
     fn of(&self, sample: &'a Sample) -> &'a VertexSample {
-        let found = match self.fixed {
-            Some(at) => sample.vertices.get(at).map(|(_, sample)| sample),
-            None => sample.vertex(self.vertex),
-        };
-        found.unwrap_or(&VertexSample::MISSING)
+        self.find(sample).unwrap_or(&VertexSample::MISSING)
     }
 
     fn newest(&self) -> &'a VertexSample {
@@ -174,10 +185,6 @@ impl<'a> Series<'a> {
 
     fn rate(&self, metric: impl Fn(&VertexSample) -> f64) -> f64 {
         rate(self.samples.iter().map(|sample| (sample.at, metric(self.of(sample)))), self.least_ms)
-    }
-
-    fn average(&self, metric: impl Fn(&VertexSample) -> f64, least: i32) -> f64 {
-        average(self.samples.iter().map(|sample| metric(self.of(sample))), least)
     }
 }
 
@@ -288,7 +295,7 @@ fn source_inflow(
 fn downstream_inflow(
     graph: &Graph<'_>,
     vertex: usize,
-    rates: &[Rates],
+    (rates, newest_at): (&[Rates], Option<Timestamp>),
     upstream: &[(VertexId, EvaluatedMetrics)],
     backlog: &[f64],
     explain: &mut Explain,
@@ -302,7 +309,7 @@ fn downstream_inflow(
         inflow.target += metrics.average(M::TargetDataRate) * ratio;
         inflow.catch_up += metrics.current(M::CatchUpDataRate) * ratio;
         inflow.backlog += backlog[input] * ratio;
-        explain.step(|| steps::edge(graph, input, vertex, metrics, ratio, rates[input].records_in));
+        explain.step(|| steps::edge(graph, input, vertex, metrics, ratio, (rates[input].records_in, newest_at)));
     }
     explain.fold(mark, || steps::downstream(graph.vertices()[vertex].id, inflow.target, inflow.catch_up));
     inflow
@@ -346,7 +353,7 @@ fn busy_ms_per_second(
 ) -> f64 {
     let busy = match options.busy_time_aggregator {
         BusyTimeAggregator::Avg => series.rate(|s| s.accumulated_busy_time) / f64::from(parallelism),
-        BusyTimeAggregator::Max | BusyTimeAggregator::Min => series.average(|s| s.load, 1) * 1000.0,
+        BusyTimeAggregator::Max | BusyTimeAggregator::Min => series.load.of_at_least(1) * 1000.0,
     };
     explain.step(|| {
         let step = Step::new("Busy time").about(vertex).number(busy, Unit::MsPerSecond);
@@ -384,12 +391,12 @@ fn true_processing_rate(
     let in_rate = match (options.generation.rules().input_rate, options.busy_time_aggregator) {
         (InputRateRule::Accumulated, _) | (InputRateRule::Sampled, BusyTimeAggregator::Avg) => rates.records_in,
         (InputRateRule::Sampled, BusyTimeAggregator::Max | BusyTimeAggregator::Min) => {
-            let sampled = series.average(|s| s.records_in_per_second, 1);
+            let sampled = series.records_in_per_second.of_at_least(1);
             if sampled.is_finite() { sampled } else { rates.records_in }
         }
     };
     let by_busy_time = if in_rate == 0.0 { f64::INFINITY } else { in_rate / (busy / 1000.0) };
-    let observed = series.average(|s| s.observed_tpr, options.observed_tpr_min_observations);
+    let observed = series.observed_tpr.of_at_least(options.observed_tpr_min_observations);
     let switch = 1.0 + options.observed_tpr_switch_threshold;
     let by_observation = !observed.is_nan() && (!by_busy_time.is_finite() || by_busy_time > observed * switch);
     let tpr = if by_observation { observed } else { by_busy_time };

@@ -3,6 +3,8 @@
 //! Only the report of a scaling is read by programs; its text is the operator's to the letter (§10.3). The other texts carry
 //! the same facts in the same order.
 
+use std::fmt::Write as _;
+
 use super::alignment::Limited;
 use super::number::{double_text, two_decimals};
 use super::options::Options;
@@ -48,8 +50,11 @@ pub fn scaling_report(options: &Options, header: ReportHeader, changes: &[Vertex
             options.excluded_periods.join(", ")
         ),
     };
+    // An entry takes some 160 bytes.
+    message.reserve(changes.len() * 160);
     for change in changes {
-        message.push_str(&format!(
+        let written = write!(
+            message,
             "{{ Vertex ID {} | Parallelism {} -> {} | Processing capacity {} -> {} | Target data rate {}}}",
             change.vertex,
             change.from,
@@ -57,7 +62,8 @@ pub fn scaling_report(options: &Options, header: ReportHeader, changes: &[Vertex
             two_decimals(change.true_processing_rate),
             two_decimals(change.expected_rate),
             two_decimals(change.target_rate),
-        ));
+        );
+        debug_assert!(written.is_ok(), "a text takes whatever is written to it");
     }
     event("Normal", "ScalingReport", options, Some("ScalingExecutor".to_owned()), message)
 }

@@ -1,10 +1,10 @@
 //! Excluded periods: daily ranges and Quartz cron expressions (`autoscaler.md` §6.6).
 //!
-//! Owns reading and matching them. The local time zone comes in as an offset; nothing here knows what it is.
+//! Owns reading and matching them. The local time zone comes in as data: its offset, and when that changes next.
 
 use std::str::FromStr;
 
-use chrono::{DateTime, FixedOffset, NaiveTime, TimeDelta, Timelike};
+use chrono::{DateTime, FixedOffset, NaiveTime, Offset, TimeDelta, Timelike, Utc};
 
 pub mod cron;
 #[cfg(test)]
@@ -12,8 +12,57 @@ mod tests;
 
 use cron::Cron;
 
+use crate::domain::Timestamp;
+
 /// A local instant.
 pub type Local = DateTime<FixedOffset>;
+
+/// The local time zone around an instant. The operator takes that of its JVM (§6.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Zone {
+    /// The offset at the instant.
+    offset: FixedOffset,
+    /// When the offset changes next, and to what.
+    change: Option<(Timestamp, FixedOffset)>,
+}
+
+impl Zone {
+    /// No offset, ever.
+    pub fn utc() -> Self {
+        Self { offset: Utc.fix(), change: None }
+    }
+
+    /// The zone around `now` by its rule, which is asked for up to a year ahead.
+    pub fn around(now: Timestamp, rule: impl Fn(Timestamp) -> FixedOffset) -> Self {
+        let offset = rule(now);
+        // Seasons are longer than the steps, so no change is stepped over.
+        let weeks = (1..=53).map(|week| now + TimeDelta::weeks(week));
+        let change = weeks.into_iter().find(|at| rule(*at) != offset).map(|mut after| {
+            let mut before = after - TimeDelta::weeks(1);
+            while after - before > TimeDelta::seconds(1) {
+                let middle = before + TimeDelta::seconds((after - before).num_seconds() / 2);
+                if rule(middle) == offset {
+                    before = middle;
+                } else {
+                    after = middle;
+                }
+            }
+            // Offsets change on the second.
+            let after = after.with_nanosecond(0).unwrap_or(after);
+            (after, rule(after))
+        });
+        Self { offset, change }
+    }
+
+    fn local(&self, at: Timestamp) -> Local {
+        at.with_timezone(&self.offset)
+    }
+
+    /// The change of the offset, if it is still to come.
+    fn change_after(&self, at: Local) -> Option<Local> {
+        self.change.filter(|(when, _)| at < *when).map(|(when, offset)| when.with_timezone(&offset))
+    }
+}
 
 /// Why a text is no excluded period.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,30 +199,30 @@ pub struct Excluded<'a> {
     /// The expression that matched first.
     pub expression: &'a str,
     /// The first instant that is not excluded; `None` if there is none in sight.
-    pub until: Option<Local>,
+    pub until: Option<Timestamp>,
 }
 
 /// Whether an instant is excluded by any of the expressions.
 ///
 /// # Errors
 /// If an expression cannot be read; those before it are still looked at, as the operator does.
-pub fn excluded(expressions: &[String], at: Local) -> Result<Option<Excluded<'_>>, PeriodError> {
+pub fn excluded(expressions: &[String], now: Timestamp, zone: Zone) -> Result<Option<Excluded<'_>>, PeriodError> {
+    let at = zone.local(now);
     for expression in expressions {
         if expression.parse::<Period>()?.contains(at) {
-            return Ok(Some(Excluded { expression, until: until(expressions, at) }));
+            return Ok(Some(Excluded { expression, until: until(expressions, at, zone).map(|until| until.to_utc()) }));
         }
     }
     Ok(None)
 }
 
 /// The first instant that no expression excludes.
-fn until(expressions: &[String], mut at: Local) -> Option<Local> {
+fn until(expressions: &[String], mut at: Local, zone: Zone) -> Option<Local> {
     let periods: Vec<Period> = expressions.iter().filter_map(|e| e.parse().ok()).collect();
     for _ in 0..MOST_STEPS {
-        match periods.iter().find(|period| period.contains(at)) {
-            Some(period) => at = period.end_after(at)?,
-            None => return Some(at),
-        }
+        let Some(period) = periods.iter().find(|period| period.contains(at)) else { return Some(at) };
+        // Where the clocks change, the wall says another time: it is looked at anew from there.
+        at = [period.end_after(at), zone.change_after(at)].into_iter().flatten().min()?;
     }
     None
 }

@@ -20,7 +20,7 @@ use super::slots;
 use super::time::seconds;
 use super::tuning::{MemoryPlan, TuningInput, tune};
 use super::vertex::{VertexDecision, VertexError, VertexScaler};
-use crate::domain::decision::{ConfigChanges, VertexChange};
+use crate::domain::decision::VertexChange;
 use crate::domain::evaluation::{EvaluatedMetrics, ScalingMetric as M};
 use crate::domain::explanation::{Origin, Step, Value, Verdict};
 use crate::domain::ids::VertexId;
@@ -86,6 +86,7 @@ impl Executor<'_> {
         let (gc_limit, heap_limit) = (options.gc_pressure_threshold, options.heap_usage_threshold);
         let high_gc = gc > gc_limit;
         let high_heap = !high_gc && heap > heap_limit;
+        let at = self.input.window.last().map(|newest| newest.at);
         self.explain.step(|| {
             let ratio = |value: f64| Value::number(value, Unit::Ratio);
             let metric = |metric: M| Origin::Metric { name: metric.name().into() };
@@ -93,9 +94,9 @@ impl Executor<'_> {
                 .formula(
                     "GC_PRESSURE > memory.gc-pressure.threshold or HEAP_MAX_USAGE_RATIO > memory.heap-usage.threshold",
                 )
-                .input("GC_PRESSURE", ratio(gc), metric(M::GcPressure))
+                .observed("GC_PRESSURE", ratio(gc), metric(M::GcPressure), at)
                 .input("memory.gc-pressure.threshold", ratio(gc_limit), options.origin(OptionId::GcPressureThreshold))
-                .input("HEAP_MAX_USAGE_RATIO", ratio(heap), metric(M::HeapMaxUsageRatio))
+                .observed("HEAP_MAX_USAGE_RATIO", ratio(heap), metric(M::HeapMaxUsageRatio), at)
                 .input("memory.heap-usage.threshold", ratio(heap_limit), options.origin(OptionId::HeapUsageThreshold))
                 .value(Value::Flag { value: high_gc || high_heap })
                 .verdict(if high_gc || high_heap { Verdict::Blocks } else { Verdict::Passed })
@@ -194,7 +195,7 @@ impl Executor<'_> {
         if report_rule == ReportRule::AfterChecks {
             self.out.events.push(report);
         }
-        let config = tuned.map_or_else(ConfigChanges::default, |plan| plan.changes());
+        let config = tuned.and(self.out.recommendation.clone()).unwrap_or_default();
         let prediction = predict::predict(self.input, self.window, self.restart, parallelism, slots_after);
         self.explain.step(|| predict::step(&prediction));
         self.out.proposal =
@@ -222,11 +223,10 @@ impl Executor<'_> {
                 format!("Scaling is disabled (job.autoscaler.scaling.enabled: false); recommended is {what}.");
             return Ok(Some(Reason::new(ReasonCode::ScalingDisabled, sentence)));
         }
-        let local = self.input.now.with_timezone(&self.input.zone);
-        let Some(period) = excluded::excluded(&options.excluded_periods, local)? else {
+        let Some(period) = excluded::excluded(&options.excluded_periods, self.input.now, self.input.zone)? else {
             return Ok(None);
         };
-        let until = period.until.map(|until| until.to_utc());
+        let until = period.until;
         self.explain.step(|| {
             Step::new("Excluded periods")
                 .input(

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{FixedOffset, Offset, TimeDelta, Utc};
+use chrono::TimeDelta;
 use proptest::prelude::*;
 
+use super::excluded::Zone;
 use super::generation::Generation;
 use super::options::{Layer, Options};
 use super::pass::{Pass, PassInput, ResourceCheck, TaskManager, pass};
@@ -135,7 +136,7 @@ impl Job {
         pass(&PassInput {
             options: &self.options,
             now: self.now(),
-            zone: zone(),
+            zone: Zone::utc(),
             running: self.running,
             running_since: self.running_since,
             topology: &self.topology,
@@ -163,10 +164,6 @@ impl Job {
         self.topology = Topology::new(vertices);
         self
     }
-}
-
-fn zone() -> FixedOffset {
-    Utc.fix()
 }
 
 /// A value that is mostly `common`, sometimes something a gauge should not say.

@@ -68,6 +68,18 @@ pub fn two_decimals(x: f64) -> String {
     if x.is_infinite() {
         return if x > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
+    // As in `round3`: away from a tie the nearest whole number of hundredths is certain.
+    let scaled = x.abs() * 100.0;
+    if scaled < 1e11 && ((scaled - scaled.floor()) - 0.5).abs() > 1e-4 {
+        let hundredths = scaled.round() as u64;
+        let sign = if x.is_sign_negative() { "-" } else { "" };
+        return format!("{sign}{}.{:02}", hundredths / 100, hundredths % 100);
+    }
+    two_decimals_by_digits(x)
+}
+
+/// The text of `%.2f` of a finite double, by its shortest decimal text.
+fn two_decimals_by_digits(x: f64) -> String {
     let digits = Digits::of(x);
     let kept = digits.kept(2);
     let mut text = if kept >= digits.len as i64 {
@@ -293,6 +305,15 @@ mod tests {
             let by_text = round_decimal(x, 3, Rounding::HalfUp);
             let expected = if by_text == 0.0 { x } else { by_text };
             prop_assert_eq!(round3(x).to_bits(), expected.to_bits());
+        }
+
+        #[test]
+        fn the_short_way_of_two_decimals_gives_the_same_text(x in prop_oneof![
+            any::<f64>(), -1e9..1e9f64, -10.0..10.0f64, (-2_000_000i64..2_000_000).prop_map(|n| n as f64 / 200.0),
+        ]) {
+            if x.is_finite() {
+                prop_assert_eq!(two_decimals(x), two_decimals_by_digits(x));
+            }
         }
 
         #[test]

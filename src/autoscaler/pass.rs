@@ -7,14 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::FixedOffset;
-
 use super::evaluate::{EvaluatedWindow, evaluate};
 use super::events;
+use super::excluded::Zone;
 use super::execute::{Executor, forget_expected_rates};
 use super::explain::Explain;
 use super::options::Options;
-use super::reasons::clock_time;
+use super::reasons::{clock_time, evaluated};
 use super::restart::{self, RestartTime};
 use crate::domain::Timestamp;
 use crate::domain::decision::{ConfigChanges, Prediction, VertexChange};
@@ -69,7 +68,7 @@ pub struct PassInput<'a> {
     /// Instant of the pass: of the newest sample, and the clock of every rule.
     pub now: Timestamp,
     /// The local time zone, in which excluded periods are written.
-    pub zone: FixedOffset,
+    pub zone: Zone,
     /// The job is RUNNING with all of its tasks (§1.2).
     pub running: bool,
     /// Since when it is RUNNING.
@@ -169,12 +168,11 @@ impl Pass {
     /// nothing was proposed.
     pub fn applied(&self, at: Timestamp) -> ScalingState {
         let mut state = self.kept.clone();
-        let Some(proposal) = &self.proposal else {
+        let (Some(proposal), Some(evaluation)) = (&self.proposal, &self.evaluation) else {
             return state;
         };
-        let summaries = proposal.changes.iter().map(|change| {
-            let metrics = self.evaluation.as_ref().and_then(|e| e.vertex(change.vertex)).cloned().unwrap_or_default();
-            (change.vertex, ScalingSummary { at, from: change.from, to: change.to, metrics })
+        let summaries = evaluated(&proposal.changes, evaluation).map(|(change, metrics)| {
+            (change.vertex, ScalingSummary { at, from: change.from, to: change.to, metrics: metrics.clone() })
         });
         restart::remember(&mut state, at, summaries);
         state.parallelism_overrides = proposal.overrides.clone();
@@ -256,9 +254,8 @@ impl<'a> Run<'a> {
         let restart = restart::estimate(&self.out.kept.restarts, input.options);
         self.out.restart = Some(restart);
         self.explain.step(|| restart::step(restart, input.options));
-        let evaluated =
-            evaluate(input.options, input.topology, input.window, restart.time, input.now, &mut self.explain);
-        let mut window = match evaluated {
+        let window = evaluate(input.options, input.topology, input.window, restart.time, input.now, &mut self.explain);
+        let mut window = match window {
             Ok(window) => window,
             Err(error) => return self.failed(error.to_string()),
         };

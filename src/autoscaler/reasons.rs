@@ -46,10 +46,18 @@ fn position(metrics: &EvaluatedMetrics) -> String {
     }
 }
 
+/// The changes with the metrics of their vertices: both stand in topological order.
+pub(super) fn evaluated<'a>(
+    changes: &'a [VertexChange],
+    evaluation: &'a Evaluation,
+) -> impl Iterator<Item = (&'a VertexChange, &'a EvaluatedMetrics)> {
+    let mut changes = changes.iter().peekable();
+    evaluation.vertices.iter().filter_map(move |(id, metrics)| Some((changes.next_if(|c| c.vertex == *id)?, metrics)))
+}
+
 /// A change is proposed.
 pub(super) fn proposed(evaluation: &Evaluation, changes: &[VertexChange]) -> Reason {
-    let outside =
-        changes.iter().filter_map(|c| Some((c, evaluation.vertex(c.vertex)?))).find(|(_, m)| outside_bounds(m));
+    let outside = evaluated(changes, evaluation).find(|(_, m)| outside_bounds(m));
     let sentence = match outside {
         Some((change, metrics)) => {
             format!("Scale {}: {} is outside its bounds, {}.", changes_text(changes), change.name, position(metrics))

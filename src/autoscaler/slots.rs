@@ -56,11 +56,14 @@ pub fn quota_task_managers(
     if quota.cpu.is_none() && quota.memory.is_none() {
         return None;
     }
+    // Changes stand in topological order, as the vertices.
+    let mut changes = changes.iter().peekable();
     let mut groups: BTreeMap<SlotSharingGroupId, (i32, i32)> = BTreeMap::new();
     for vertex in topology.vertices() {
+        let change = changes.next_if(|change| change.vertex == vertex.id);
         let Some(group) = vertex.slot_sharing_group else { continue };
         let (now, after) = groups.entry(group).or_default();
-        if let Some(change) = changes.iter().find(|change| change.vertex == vertex.id) {
+        if let Some(change) = change {
             *now = (*now).max(change.from);
             *after = (*after).max(change.to);
         }

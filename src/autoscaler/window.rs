@@ -75,22 +75,39 @@ pub fn rate(points: impl DoubleEndedIterator<Item = (Timestamp, f64)>, least_ms:
     1000.0 * (last - first) / ms as f64
 }
 
-/// Average of the finite values of a sampled metric (§3.3): +Infinity if there are only infinite ones, NaN if there are fewer
-/// than `least` finite ones or none at all.
-pub fn average(values: impl Iterator<Item = f64>, least: i32) -> f64 {
-    let (mut sum, mut n, mut infinite) = (0.0, 0i32, false);
-    for value in values {
+/// Average of the finite values of a sampled metric (§3.3), which come in one by one in order of time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Average {
+    sum: f64,
+    finite: i32,
+    infinite: bool,
+}
+
+impl Average {
+    /// Takes the next value.
+    pub fn push(&mut self, value: f64) {
         if value.is_finite() {
-            sum += value;
-            n += 1;
+            self.sum += value;
+            self.finite += 1;
         } else {
-            infinite |= value.is_infinite();
+            self.infinite |= value.is_infinite();
         }
     }
-    match n {
-        0 if infinite => f64::INFINITY,
-        0 => f64::NAN,
-        n if n < least => f64::NAN,
-        n => sum / f64::from(n),
+
+    /// The average: +Infinity if there were only infinite values, NaN if there were fewer than `least` finite ones or none.
+    pub fn of_at_least(&self, least: i32) -> f64 {
+        match self.finite {
+            0 if self.infinite => f64::INFINITY,
+            0 => f64::NAN,
+            n if n < least => f64::NAN,
+            n => self.sum / f64::from(n),
+        }
     }
+}
+
+/// The same of values that are there already.
+pub fn average(values: impl Iterator<Item = f64>, least: i32) -> f64 {
+    let mut average = Average::default();
+    values.for_each(|value| average.push(value));
+    average.of_at_least(least)
 }

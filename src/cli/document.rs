@@ -32,6 +32,9 @@ pub fn job(job: &JobView) -> Value {
     if let Some(turn) = value.get_mut("turn") {
         *turn = without(turn.take(), &["explanation"]);
     }
+    if let (Some(turn), Some(shown)) = (&job.turn, value.pointer_mut("/turn/reason")) {
+        shown["event"] = turn.reason.code.operator_event().into();
+    }
     if let (Some(MemoryOutlook::Advised(advice)), Some(shown)) =
         (job.memory_advice.as_deref(), value.get_mut("memory_advice"))
     {
@@ -100,6 +103,11 @@ mod tests {
         );
         assert_eq!(heap["floor"], json!({"why": "used", "average": 1_200 << 20}));
         assert_eq!(advice["pools"][2]["used"], Value::Null);
+
+        let reason = &job(fraud)["turn"]["reason"];
+        assert_eq!((&reason["code"], &reason["event"]), (&json!("awaiting-approval"), &Value::Null));
+        let sessions = job(fleet.job(&fixtures::key("sessions")).unwrap());
+        assert_eq!(sessions["turn"]["reason"]["event"], "IneffectiveScaling");
 
         let mut unknown = JobView::clone(fraud);
         unknown.memory_advice = Some(Arc::new(MemoryOutlook::Unknown { why: "no metric".into() }));

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use crate::autoscaler::cases::Case;
 
-/// A longer line is no case.
+/// A longer line is no case; it is passed over without being kept.
 const LONGEST_LINE: u64 = 64 << 20;
 
 /// How answers are printed.
@@ -95,8 +95,15 @@ fn eval_lines(
             }
         }
         if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
-            writeln!(errors, "{name}:{number}: the line is longer than {LONGEST_LINE} bytes; the rest is not read")?;
-            return Ok(false);
+            writeln!(errors, "{name}:{number}: $: the line is longer than {LONGEST_LINE} bytes and is not answered")?;
+            good = false;
+            // The memory of a monster is given back, too.
+            line = Vec::new();
+            if let Err(error) = input.skip_until(b'\n') {
+                writeln!(errors, "{name}:{number}: {error}")?;
+                return Ok(false);
+            }
+            continue;
         }
         if let Err(message) = eval_line(&line, args, out)? {
             writeln!(errors, "{name}:{number}: {message}")?;

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::args::Global;
 use super::exit::Failure;
+use crate::autoscaler::excluded::Zone;
 use crate::autoscaler::generation::Generation;
 use crate::autoscaler::options::{AUTOSCALER_PREFIX, Layer, OptionId, Options, ProblemKind};
 use crate::clock::Clock;
@@ -222,13 +223,13 @@ pub fn start(
         }
     };
     let store = Arc::new(MemoryStore::new());
-    let config = control_config(settings, notices, clock.as_ref());
+    let config = control_config(settings, notices);
     let parts = Parts { clock, store, journal, recovery, flink: sources.flink, kubernetes: sources.kubernetes };
     let (handle, task) = control::start(config, parts);
     Ok(Started { handle, task })
 }
 
-fn control_config(settings: &Settings, mut notices: Vec<Notice>, clock: &dyn Clock) -> ControlConfig {
+fn control_config(settings: &Settings, mut notices: Vec<Notice>) -> ControlConfig {
     let options = option_texts(&settings.autoscaler);
     let shorter = shortened(settings, &options);
     if !shorter.is_empty() {
@@ -259,7 +260,7 @@ fn control_config(settings: &Settings, mut notices: Vec<Notice>, clock: &dyn Clo
         read_only: settings.switch("read-only"),
         compat: generation(settings),
         options,
-        zone: *clock.now().with_timezone(&chrono::Local).offset(),
+        zone: |now| Zone::around(now, |at| *at.with_timezone(&chrono::Local).offset()),
         notices,
         client: ClientOptions {
             max_in_flight: usize::try_from(settings.number("http.in-flight")).unwrap_or(4),

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::FixedOffset;
-
 use super::decisions::Rules;
 use super::ports::ClusterApi;
+use crate::autoscaler::excluded::Zone;
 use crate::autoscaler::generation::Generation;
 use crate::clock::Clock;
+use crate::domain::Timestamp;
 use crate::domain::ids::SourceId;
 use crate::domain::job::Mode;
 use crate::domain::snapshot::Notice;
@@ -55,7 +55,7 @@ impl Default for Periods {
 }
 
 /// Settings of a control loop.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ControlConfig {
     /// How often what is asked.
     pub periods: Periods,
@@ -79,8 +79,8 @@ pub struct ControlConfig {
     pub compat: Generation,
     /// The autoscaler's options as configured here; a job's own configuration wins over them.
     pub options: BTreeMap<String, String>,
-    /// The local time zone, in which excluded periods are written.
-    pub zone: FixedOffset,
+    /// The local time zone around an instant, in which excluded periods are written.
+    pub zone: fn(Timestamp) -> Zone,
     /// Facts for the header.
     pub notices: Vec<Notice>,
     /// Limits of every JobManager's client.
@@ -104,7 +104,7 @@ impl Default for ControlConfig {
             read_only: false,
             compat: Generation::default(),
             options: BTreeMap::new(),
-            zone: chrono::Offset::fix(&chrono::Utc),
+            zone: |_| Zone::utc(),
             notices: Vec::new(),
             client: ClientOptions::default(),
             explain: true,

@@ -132,15 +132,24 @@ pub struct Evaluated {
 }
 
 /// Evaluated metrics of one subject (a vertex or the whole job); absent metrics are `None`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EvaluatedMetrics {
-    values: [Option<Evaluated>; ScalingMetric::ALL.len()],
+    /// What is absent is zero here, so that equal metrics are equal.
+    values: [Evaluated; ScalingMetric::ALL.len()],
+    /// One bit for each metric that is present.
+    present: u32,
+}
+
+impl Default for EvaluatedMetrics {
+    fn default() -> Self {
+        Self { values: [Evaluated { current: 0.0, average: 0.0 }; ScalingMetric::ALL.len()], present: 0 }
+    }
 }
 
 impl EvaluatedMetrics {
     /// The evaluated pair of a metric.
     pub fn get(&self, metric: ScalingMetric) -> Option<Evaluated> {
-        self.values[metric as usize]
+        (self.present & (1 << metric as u32) != 0).then_some(self.values[metric as usize])
     }
     /// Its current value, NaN if absent.
     pub fn current(&self, metric: ScalingMetric) -> f64 {
@@ -152,7 +161,9 @@ impl EvaluatedMetrics {
     }
     /// Sets or removes a metric.
     pub fn set(&mut self, metric: ScalingMetric, value: Option<Evaluated>) {
-        self.values[metric as usize] = value;
+        let bit = 1 << metric as u32;
+        self.present = if value.is_some() { self.present | bit } else { self.present & !bit };
+        self.values[metric as usize] = value.unwrap_or(Evaluated { current: 0.0, average: 0.0 });
     }
     /// The metrics that are present.
     pub fn iter(&self) -> impl Iterator<Item = (ScalingMetric, Evaluated)> + '_ {

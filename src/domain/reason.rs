@@ -76,6 +76,76 @@ pub enum ReasonCode {
 }
 
 impl ReasonCode {
+    /// All codes: first those of the pipeline, up to [`Self::Proposed`], then those of the guards and the approval.
+    pub const ALL: [Self; 31] = [
+        Self::Disabled,
+        Self::NotRunning,
+        Self::MetricsNotReady,
+        Self::EvaluationFailed,
+        Self::Stabilizing,
+        Self::TooFewSamples,
+        Self::WindowFilling,
+        Self::UnknownRate,
+        Self::MemoryPressure,
+        Self::WithinBand,
+        Self::NoEffectiveChange,
+        Self::GracePeriod,
+        Self::ScaleDownDelayed,
+        Self::Ineffective,
+        Self::ScalingDisabled,
+        Self::ExcludedPeriod,
+        Self::NoCapacity,
+        Self::QuotaReached,
+        Self::Proposed,
+        Self::ModeOff,
+        Self::Observing,
+        Self::Conflict,
+        Self::SourceLost,
+        Self::StaleData,
+        Self::IncompleteData,
+        Self::EarlierRun,
+        Self::AwaitingApproval,
+        Self::Quiet,
+        Self::Applying,
+        Self::MeasuringOutcome,
+        Self::AdviseOnly,
+    ];
+
+    /// The reason of the event that the operator sends when a turn ends so, if it sends one (`autoscaler.md` §10.2).
+    pub fn operator_event(self) -> Option<&'static str> {
+        match self {
+            Self::EvaluationFailed => Some("AutoscalerError"),
+            Self::MemoryPressure => Some("MemoryPressure"),
+            Self::Ineffective => Some("IneffectiveScaling"),
+            Self::ScalingDisabled | Self::ExcludedPeriod | Self::Proposed => Some("ScalingReport"),
+            Self::QuotaReached => Some("ResourceQuotaReached"),
+            Self::Disabled
+            | Self::NotRunning
+            | Self::MetricsNotReady
+            | Self::Stabilizing
+            | Self::TooFewSamples
+            | Self::WindowFilling
+            | Self::UnknownRate
+            | Self::WithinBand
+            | Self::NoEffectiveChange
+            | Self::GracePeriod
+            | Self::ScaleDownDelayed
+            | Self::NoCapacity
+            | Self::ModeOff
+            | Self::Observing
+            | Self::Conflict
+            | Self::SourceLost
+            | Self::StaleData
+            | Self::IncompleteData
+            | Self::EarlierRun
+            | Self::AwaitingApproval
+            | Self::Quiet
+            | Self::Applying
+            | Self::MeasuringOutcome
+            | Self::AdviseOnly => None,
+        }
+    }
+
     /// The stable identifier, as in JSON.
     pub fn id(self) -> &'static str {
         match self {
@@ -131,5 +201,28 @@ impl Reason {
     /// A reason without a vertex and without an end.
     pub fn new(code: ReasonCode, sentence: impl Into<String>) -> Self {
         Self { code, sentence: sentence.into(), vertex: None, until: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_unique_and_those_that_are_written() {
+        for (at, code) in ReasonCode::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, at, "{code:?} stands at its place, so none is missing before it");
+            assert_eq!(serde_json::to_value(code).unwrap(), code.id());
+            assert!(ReasonCode::ALL[..at].iter().all(|other| other.id() != code.id()));
+        }
+        // Scripts rely on these; a changed identifier breaks them.
+        let ids = ReasonCode::ALL.map(ReasonCode::id).join(" ");
+        assert_eq!(
+            ids,
+            "disabled not-running metrics-not-ready evaluation-failed stabilizing too-few-samples window-filling \
+             unknown-rate memory-pressure within-band no-effective-change grace-period scale-down-delayed ineffective \
+             scaling-disabled excluded-period no-capacity quota-reached proposed mode-off observing conflict source-lost \
+             stale-data incomplete-data earlier-run awaiting-approval quiet applying measuring-outcome advise-only"
+        );
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Offset, TimeDelta, Utc};
+use chrono::TimeDelta;
+use flightdeck::autoscaler::excluded::Zone;
 use flightdeck::autoscaler::generation::Generation;
 use flightdeck::autoscaler::options::{Layer, Options};
 use flightdeck::autoscaler::pass::{Pass, PassInput, TaskManager, pass};
@@ -103,7 +104,7 @@ impl WideJob {
         pass(&PassInput {
             options: &self.options,
             now,
-            zone: Utc.fix(),
+            zone: Zone::utc(),
             running: true,
             running_since: self.status.stable_at,
             topology: &self.topology,

@@ -10,6 +10,7 @@ use super::history::{read_restarts, read_scalings, restarts};
 use super::json::{At, JsonError};
 use super::{Answer, instant, number};
 use crate::autoscaler::evaluate::{EvaluatedWindow, evaluate as evaluate_window};
+use crate::autoscaler::excluded::Zone;
 use crate::autoscaler::explain::Explain;
 use crate::autoscaler::generation::ScaleDownRule;
 use crate::autoscaler::options::{OptionProblem, Options};
@@ -79,7 +80,7 @@ pub(super) fn decide(case: &PassCase, options: &Options, explain: bool) -> Answe
     let mut result = pass(&PassInput {
         options,
         now: case.now,
-        zone: chrono::Offset::fix(&chrono::Utc),
+        zone: Zone::utc(),
         running: true,
         running_since: case.running_since,
         topology: &case.topology,

@@ -36,13 +36,13 @@ pub(super) fn edge(
     to: usize,
     upstream: &EvaluatedMetrics,
     ratio: f64,
-    records_in: f64,
+    (records_in, at): (f64, Option<Timestamp>),
 ) -> Step {
     let (from, to) = (&graph.vertices()[from], &graph.vertices()[to]);
     Step::new(format!("Output ratio from {}", from.name))
         .about(to.id)
         .formula("ratio = records on the edge / rate(NUM_RECORDS_IN) of the input vertex")
-        .input("rate(NUM_RECORDS_IN)", rps(records_in), metric(M::NumRecordsIn))
+        .observed("rate(NUM_RECORDS_IN)", rps(records_in), metric(M::NumRecordsIn), at)
         .input("TARGET_DATA_RATE", rps(upstream.average(M::TargetDataRate)), Origin::Step)
         .input("CATCH_UP_DATA_RATE", rps(upstream.current(M::CatchUpDataRate)), Origin::Step)
         .number(ratio, Unit::Ratio)

@@ -75,8 +75,7 @@ fn a_lag_that_is_no_number_makes_the_need_unknown_and_no_lag_makes_it_nothing() 
 fn output_ratios_of_joined_and_crossed_inputs() {
     let ratio = |topology: &Topology, samples: &[Arc<Sample>], from: u128, to: u128| {
         let graph = Graph::new(topology);
-        let window = Window { samples, uniform: uniform(samples), least_ms: 1 };
-        let rates: Vec<Rates> = topology.vertices().iter().map(|v| Rates::of(&window.series(v.id).unwrap())).collect();
+        let rates: Vec<Rates> = series(&graph, samples, 1).unwrap().iter().map(Rates::of).collect();
         output_ratio(&graph, topology.index_of(id(from)).unwrap(), topology.index_of(id(to)).unwrap(), &rates)
     };
     let idle = gauge(0.0);

@@ -43,6 +43,115 @@ fn built_in_values_are_those_of_the_contract() {
     assert_eq!(options.network_max, MemorySize(i64::MAX as u64));
 }
 
+/// The rows of the contract's table: key, type, and the default of either generation.
+fn contract() -> Vec<[&'static str; 4]> {
+    let lines = include_str!("../../../tests/data/autoscaler-options.txt").lines().filter(|l| !l.starts_with('#'));
+    lines.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>().try_into().unwrap()).collect()
+}
+
+#[test]
+fn every_option_of_the_contract_is_here_with_its_type_and_defaults_and_no_other() {
+    let mut seen = BTreeSet::new();
+    for [short, kind, default_1_8, default_main] in contract() {
+        let key = format!("{AUTOSCALER_PREFIX}{short}");
+        if short.contains('<') {
+            // Of plug-ins: any name and parameter is known to have no effect.
+            let key = key.replace("<name>", "mine").replace("<parameter>", "x");
+            let (_, problems) = read(Generation::Main, &[(&key, "1")]);
+            assert_eq!(problems.iter().map(|p| p.kind).collect::<Vec<_>>(), [ProblemKind::NoEffect], "{key}");
+            continue;
+        }
+        for (generation, default) in [(Generation::V1_8, default_1_8), (Generation::Main, default_main)] {
+            let found = TABLE.iter().find(|spec| spec.exists_in(generation) && spec.key(generation) == key);
+            if let Some(of) = default.strip_prefix("-> ") {
+                assert!(found.is_none(), "{key} in {generation}");
+                let target = format!("{AUTOSCALER_PREFIX}{of}");
+                let spec = TABLE.iter().find(|spec| spec.exists_in(generation) && spec.key(generation) == target);
+                let names = spec.unwrap().names(generation);
+                assert!(names.contains(&(key.clone().into(), true)), "{key} is an old name of {of}: {names:?}");
+                continue;
+            }
+            if default == "-" {
+                assert!(found.is_none(), "{key} in {generation}");
+                continue;
+            }
+            let spec = found.unwrap_or_else(|| panic!("{key} is missing in {generation}"));
+            seen.insert(spec.id);
+            assert_eq!(spec.default, default, "default of {key} in {generation}");
+            let documented = match kind {
+                "bool" => "boolean",
+                "double" => "number",
+                "int" => "integer",
+                "size" => "memory size",
+                "MAX, AVG, MIN" => "MAX, AVG or MIN",
+                "EVENLY_SPREAD, MAXIMIZE_UTILISATION" => "EVENLY_SPREAD or MAXIMIZE_UTILISATION",
+                other => other,
+            };
+            assert_eq!(spec.kind, documented, "type of {key}");
+            let fallback = format!("kubernetes.operator.{key}");
+            let names = spec.names(generation);
+            assert!(names.iter().any(|(name, old)| *name == fallback && !old), "{fallback} is read: {names:?}");
+        }
+    }
+    let of_autoscaler = |spec: &&OptionSpec| {
+        Generation::ALL.into_iter().any(|g| spec.exists_in(g) && spec.key(g).starts_with(AUTOSCALER_PREFIX))
+    };
+    let here: BTreeSet<OptionId> = TABLE.iter().filter(of_autoscaler).map(|spec| spec.id).collect();
+    assert_eq!(here, seen);
+}
+
+#[test]
+fn every_range_of_the_contract_is_checked_at_both_ends() {
+    const LARGE: &str = "1e300";
+    // Key, least, a little less, most, a little more, and the switch without which nothing is checked.
+    type Row = (&'static str, [&'static str; 2], [&'static str; 2], Option<&'static str>);
+    let both: [Row; 3] = [
+        ("scale-down.max-factor", ["0", "-0.001"], [LARGE, "NaN"], None),
+        ("scale-up.max-factor", ["0", "-0.001"], [LARGE, "NaN"], None),
+        ("target.utilization.boundary", ["0", "-0.001"], [LARGE, "NaN"], None),
+    ];
+    let main: [Row; 8] = [
+        ("utilization.target", ["0", "-0.001"], ["1", "1.001"], None),
+        ("utilization.max", ["0.7", "0.699"], ["1", "1.001"], None),
+        ("utilization.min", ["0", "-0.001"], ["0.7", "0.701"], None),
+        ("memory.gc-pressure.threshold", ["0", "-0.001"], ["1", "1.001"], None),
+        ("memory.heap-usage.threshold", ["0", "-0.001"], ["1", "1.001"], None),
+        (
+            "observed-scalability.coefficient-min",
+            ["0.01", "0.009"],
+            ["1", "1.001"],
+            Some("observed-scalability.enabled"),
+        ),
+        (
+            "scaling.effectiveness.threshold",
+            ["0", "-0.001"],
+            ["1", "1.001"],
+            Some("scaling.effectiveness.detection.enabled"),
+        ),
+        ("memory.tuning.overhead", ["0", "-0.001"], ["1", "1.001"], Some("memory.tuning.enabled")),
+    ];
+    let old: [Row; 1] = [("target.utilization", ["0", "-0.001"], [LARGE, "NaN"], None)];
+    let rows = both.iter().flat_map(|row| Generation::ALL.map(|generation| (generation, *row)));
+    let rows = rows.chain(main.map(|row| (Generation::Main, row))).chain(old.map(|row| (Generation::V1_8, row)));
+    for (generation, (key, [least, less], [most, more], switch)) in rows {
+        let invalid = |value: &str, enabled: &str, on: bool| {
+            let mut pairs = vec![("job.autoscaler.enabled".to_owned(), enabled.to_owned())];
+            pairs.push((format!("{AUTOSCALER_PREFIX}{key}"), value.to_owned()));
+            pairs.extend(switch.filter(|_| on).map(|name| (format!("{AUTOSCALER_PREFIX}{name}"), "true".to_owned())));
+            let (_, problems) = Options::from_layers(generation, &[(Layer::Job, &pairs.into_iter().collect())]);
+            problems.iter().any(|p| p.kind == ProblemKind::Invalid && p.key.ends_with(key) && !p.message.is_empty())
+        };
+        for good in [least, most] {
+            assert!(!invalid(good, "true", true), "{key} = {good} in {generation}");
+        }
+        for bad in [less, more] {
+            assert!(invalid(bad, "true", true), "{key} = {bad} in {generation}");
+            assert!(!invalid(bad, "false", true), "{key} = {bad} is not looked at while the autoscaler is off");
+            assert_eq!(invalid(bad, "true", false), switch.is_none(), "{key} = {bad} without its switch");
+        }
+    }
+}
+
 #[test]
 fn utilization_target_is_looked_up_in_the_declared_order() {
     let keys = [

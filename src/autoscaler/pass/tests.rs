@@ -6,9 +6,10 @@ use super::super::fixture::*;
 use super::super::generation::Generation;
 use super::*;
 use crate::domain::evaluation::{Evaluated, EvaluatedMetrics};
-use crate::domain::explanation::{Step, Verdict};
+use crate::domain::explanation::{Origin, Step, Value, Verdict};
 use crate::domain::ids::SlotSharingGroupId;
 use crate::domain::scaling::RestartRecord;
+use crate::domain::topology::Vertex;
 
 mod properties;
 
@@ -95,6 +96,107 @@ fn every_pass_ends_with_one_reason() {
     assert_eq!(excluded.reason.until, Some(at(1800) + TimeDelta::milliseconds(1)));
     assert!(excluded.proposal.is_none() && excluded.changes.len() == 3);
     assert_eq!(code(&main(&[AT_ONCE, ("excluded.periods", "at night")])), ReasonCode::EvaluationFailed);
+}
+
+/// One pass for every way in which one can end.
+fn passes_of_every_kind() -> Vec<Pass> {
+    let main = |texts: &[(&str, &str)]| worked_example(Generation::Main, texts);
+    let spoiled = |mut job: Job, change: &dyn Fn(&mut Job)| {
+        change(&mut job);
+        job
+    };
+    let scaled_before = |vertex: u128, from, to, tpr: f64, expected: f64| {
+        move |job: &mut Job| {
+            let mut metrics = EvaluatedMetrics::default();
+            metrics.set(M::TrueProcessingRate, Some(Evaluated { current: f64::NAN, average: tpr }));
+            metrics.set(M::ExpectedProcessingRate, Some(Evaluated { current: expected, average: f64::NAN }));
+            job.state.history.insert(id(vertex), vec![ScalingSummary { at: at(-60), from, to, metrics }]);
+        }
+    };
+    let no_lag = |job: &mut Job| job.each_sample(id(S1), |sample| sample.lag = Some(f64::NAN));
+    let pressed = |job: &mut Job| {
+        for sample in &mut job.samples {
+            Arc::make_mut(sample).global.gc_pressure = 0.51;
+        }
+    };
+    let sized = |cpu| TaskManager { cpu: Some(cpu), memory: Some(4 << 30) };
+    let grouped = |v: &mut Vertex| v.slot_sharing_group = Some(SlotSharingGroupId::from_u128(v.id.as_u128()));
+    let detecting = [("utilization.max", "0.9"), ("scaling.effectiveness.detection.enabled", "true")];
+    let jobs = [
+        main(&[("enabled", "false")]),
+        Job { running: false, ..main(&[]) },
+        Job { full: false, ..main(&[]) },
+        spoiled(main(&[]), &|job| drop(job.samples.drain(..3))),
+        Job { running_since: at(260), full: false, ..main(&[]) },
+        spoiled(main(&[]), &no_lag),
+        spoiled(main(&[("memory.gc-pressure.threshold", "0.5")]), &pressed),
+        main(&[("target.utilization.boundary", "1.0")]),
+        main(&[AT_ONCE, ("vertex.min-parallelism", "2")]),
+        main(&[("metrics.busy-time.aggregator", "AVG")]),
+        main(&[]),
+        spoiled(worked_example(Generation::V1_8, &[]), &scaled_before(S2, 1, 2, 700.0, 1400.0)),
+        spoiled(main(&detecting), &scaled_before(SINK, 2, 3, 424.0, 900.0)),
+        main(&[AT_ONCE, ("scaling.enabled", "false")]),
+        main(&[AT_ONCE, ("excluded.periods", "16:00-16:30")]),
+        Job { task_manager: sized(2.0), ..main(&[AT_ONCE, ("quota.cpu", "21")]) }.with_vertices(grouped),
+        main(&[AT_ONCE]),
+        worked_example(Generation::V1_8, &[]),
+    ];
+    let full = Job { task_manager: sized(2.0), ..main(&[AT_ONCE]) };
+    let passes = jobs.iter().map(|job| job.pass_with(None, true));
+    passes.chain([full.pass_with(Some(&Room(false)), true)]).collect()
+}
+
+#[test]
+fn every_code_of_the_pipeline_is_reached_with_its_sentence_and_its_event() {
+    let passes = passes_of_every_kind();
+    let mut reached: Vec<ReasonCode> = passes.iter().map(|pass| pass.reason.code).collect();
+    reached.sort_by_key(|code| *code as usize);
+    reached.dedup();
+    let of_pipeline = ReasonCode::ALL.into_iter().take_while(|code| *code != ReasonCode::ModeOff);
+    // That metrics are not ready shows before a pass, when they are collected.
+    let expected: Vec<ReasonCode> = of_pipeline.filter(|code| *code != ReasonCode::MetricsNotReady).collect();
+    assert_eq!(reached, expected);
+    for Pass { reason, events, explanation, .. } in &passes {
+        assert!(reason.sentence.len() > 20 && reason.sentence.ends_with('.'), "{reason:?}");
+        assert!(explanation.is_some(), "{reason:?}");
+        if let Some(event) = reason.code.operator_event() {
+            assert!(events.iter().any(|e| e.reason == event), "{event} is not among {events:?}");
+        }
+    }
+}
+
+/// Every step with the path of labels that leads to it.
+fn walk<'a>(steps: &'a [Step], path: &str, see: &mut dyn FnMut(&str, &'a Step)) {
+    for step in steps {
+        let path = format!("{path} / {}", step.label);
+        see(&path, step);
+        walk(&step.children, &path, see);
+    }
+}
+
+#[test]
+fn every_step_says_what_it_computed_from_what_and_how_old_that_is() {
+    for pass in passes_of_every_kind() {
+        let explanation = pass.explanation.unwrap();
+        walk(&explanation.steps, "", &mut |path, step| {
+            assert!(!step.label.trim().is_empty(), "{path}");
+            let says_something = step.value != Value::Nothing || !step.children.is_empty() || !step.inputs.is_empty();
+            assert!(says_something, "{path} says nothing: {step:?}");
+            for term in &step.inputs {
+                assert!(!term.symbol.trim().is_empty(), "{path}");
+                if let Origin::Metric { .. } = term.origin {
+                    assert!(term.at.is_some(), "{path}: the age of {} is not said", term.symbol);
+                }
+                if let Origin::Option { key, layer } = &term.origin {
+                    assert!(
+                        !key.is_empty() && ["built-in", "file", "cluster", "job"].contains(&layer.as_ref()),
+                        "{path}"
+                    );
+                }
+            }
+        });
+    }
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl Pilot {
         let mut pass = pass(&PassInput {
             options: &self.options,
             now,
-            zone: self.shared.config.zone,
+            zone: (self.shared.config.zone)(now),
             running: running && self.tasks.all_running(),
             running_since: run.running_since,
             topology: &topology,
@@ -306,4 +306,28 @@ fn failed(failure: &CollectFailure) -> Reason {
         CollectFailure::Flink(_) => ReasonCode::SourceLost,
     };
     Reason::new(code, failure.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::VertexId;
+
+    #[test]
+    fn metrics_that_may_still_come_are_no_failure() {
+        let missing = |not_ready| {
+            let vertex = VertexId::from_u128(7);
+            let name = "score".to_owned();
+            failed(&CollectFailure::Pipeline(CollectError::MissingMetric {
+                vertex,
+                name,
+                metric: "busyTime",
+                not_ready,
+            }))
+        };
+        assert_eq!(missing(true).code, ReasonCode::MetricsNotReady);
+        assert!(missing(true).sentence.contains("score") && missing(true).sentence.contains("busyTime"));
+        assert_eq!(missing(false).code, ReasonCode::EvaluationFailed);
+        assert_eq!(failed(&CollectFailure::NotRunning).code, ReasonCode::NotRunning);
+    }
 }

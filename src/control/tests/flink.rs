@@ -194,6 +194,19 @@ async fn a_rejected_decision_is_quiet_and_leaves_no_trace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_expired_decision_leaves_no_trace() {
+    let expiry = Duration::from_secs(60);
+    let bench = with_pending_at(BUSY, ControlConfig { expiry, ..config() }).await;
+    bench.wait(300).await;
+    let decisions = &bench.snapshot().decisions;
+    let expired = |d: &Arc<Decision>| d.life.iter().any(|event| event.state == DecisionState::Expired);
+    assert!(decisions.iter().any(expired), "{decisions:?}");
+    let stored = bench.store.load(&Bench::key()).await.unwrap().unwrap().scaling;
+    assert!(stored.history.is_empty() && stored.restarts.is_empty() && stored.parallelism_overrides.is_empty());
+    assert!(bench.fake.model().puts.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_snoozed_decision_comes_back_by_itself() {
     let mut bench = with_pending_at(BUSY, config()).await;
     let id = bench.decision().id;
@@ -473,6 +486,7 @@ async fn flink_2_waits_for_a_checkpoint_and_the_screen_says_so() {
     let progress = bench.job().progress.clone().unwrap();
     assert!(progress.contains("checkpoint"), "{progress}");
     assert_eq!(bench.job().health.word, HealthWord::Rescaling);
+    assert_eq!(bench.code(), ReasonCode::Applying);
     assert_eq!(bench.until_final(command).await, CommandStage::Observed);
 }
 

@@ -290,6 +290,41 @@ mod tests {
         assert_eq!(filled("⌈lag⌉ ≥ lag_t", &inputs, true), "⌈12,000⌉ ≥ lag_t");
     }
 
+    /// Labels and values of the steps of a JSON document, from top to bottom.
+    fn written(steps: &serde_json::Value, seen: &mut Vec<(String, serde_json::Value)>) {
+        for step in steps.as_array().unwrap() {
+            seen.push((step["label"].as_str().unwrap().to_owned(), step["value"].clone()));
+            written(&step["children"], seen);
+        }
+    }
+
+    #[test]
+    fn the_screen_and_the_json_show_the_very_steps_of_the_pass() {
+        use crate::autoscaler::fixture::worked_example;
+        use crate::autoscaler::generation::Generation;
+        for generation in Generation::ALL {
+            let job = worked_example(generation, &[("scale-down.interval", "0 s")]);
+            let explanation = job.pass_with(None, true).explanation.unwrap();
+            let json = serde_json::to_value(&explanation).unwrap();
+            let mut in_json = Vec::new();
+            written(&json["steps"], &mut in_json);
+            let mut view = TreeView::default();
+            view.unfolded.extend(foldable(&explanation));
+            let rows = rows(&explanation, &view);
+            let on_screen: Vec<_> = rows
+                .iter()
+                .filter_map(|row| match node(&explanation, &row.key)? {
+                    Node::Step(step) => Some((step.label.to_string(), serde_json::to_value(&step.value).unwrap())),
+                    Node::Formula(_) | Node::Input(_) => None,
+                })
+                .collect();
+            assert!(on_screen.len() > 40, "{} steps", on_screen.len());
+            assert_eq!(on_screen, in_json);
+            let read: Explanation = serde_json::from_value(json).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{explanation:?}"), "nothing is lost on the way through JSON");
+        }
+    }
+
     #[test]
     fn paths_lead_to_formula_inputs_and_steps() {
         let inner = step("inner", Some("a"), vec![term("a", 1.0)], vec![]);

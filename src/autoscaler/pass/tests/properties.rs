@@ -53,6 +53,23 @@ proptest! {
     }
 
     #[test]
+    fn a_gauge_that_is_nan_keeps_its_vertex_as_it_is(job in any_job(), vertex in 0..6usize, gauge in 0..3usize) {
+        let vertices = job.topology.vertices();
+        let vertex = &vertices[vertex % vertices.len()];
+        let mut blind = job.clone();
+        blind.each_sample(vertex.id, |sample| match gauge {
+            0 => sample.load = f64::NAN,
+            1 => (sample.records_in, sample.records_in_per_second, sample.observed_tpr) = (f64::NAN, f64::NAN, f64::NAN),
+            _ => *sample = VertexSample::MISSING,
+        });
+        let pass = blind.pass();
+        prop_assert!(pass.changes.iter().all(|c| c.vertex != vertex.id), "{:?}", pass.changes);
+        if let Some(proposal) = &pass.proposal {
+            prop_assert_eq!(proposal.overrides.get(&vertex.id), Some(&vertex.parallelism));
+        }
+    }
+
+    #[test]
     fn a_proposal_is_complete_and_every_other_pass_proposes_nothing(job in any_job()) {
         let pass = job.pass();
         prop_assert_eq!(pass.proposal.is_some(), pass.reason.code == ReasonCode::Proposed);
