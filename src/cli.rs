@@ -11,7 +11,9 @@ pub mod document;
 pub mod eval;
 pub mod exit;
 pub mod get;
+pub mod journal;
 pub mod log;
+pub mod op;
 pub mod reach;
 pub mod screens;
 pub mod sim;
@@ -70,7 +72,12 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             | DecisionCommand::Reject { reach, .. }) = &command;
             with_loop(&cli.global, reach, async |reached| decisions::run(&command, reached).await).await
         }
+        Some(Command::Op(command)) => {
+            let reach = Reach { wait: command.reach().wait.or(Some(Duration::ZERO)), ..command.reach().clone() };
+            with_loop(&cli.global, &reach, async |reached| op::run(&command, reached).await).await
+        }
         Some(Command::Eval(args)) => return Ok(eval::run(&args)),
+        Some(Command::Journal(command)) => journal::run(&command),
         Some(Command::Config(args)) => config::run(&args, &start::settings(&cli.global)?),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "flightdeck", &mut std::io::stdout());
@@ -93,8 +100,7 @@ async fn with_loop(global: &Global, reach: &Reach, then: impl AsyncFnOnce(&Reach
         _ => None,
     };
     if let Some(running) = elsewhere {
-        let reached = Reached { at: Loop::There(running), clock, wait: Duration::ZERO };
-        return then(&reached).await;
+        return then(&Reached::new(Loop::There(running), clock, Duration::ZERO)).await;
     }
     let Some(wait) = reach.wait else {
         return Err(Failure::Failed(
@@ -107,5 +113,5 @@ async fn with_loop(global: &Global, reach: &Reach, then: impl AsyncFnOnce(&Reach
     log::to_stderr(&settings)?;
     let sources = start::sources(&settings, None, &clock).await?;
     let started = start::start(&settings, sources, Vec::new(), Arc::clone(&clock))?;
-    then(&Reached { at: Loop::Here(started.handle.clone()), clock, wait }).await
+    then(&Reached::new(Loop::Here(started.handle.clone()), clock, wait)).await
 }

@@ -14,6 +14,7 @@ mod fleet;
 pub mod guards;
 pub mod handle;
 pub mod health;
+mod operations;
 pub mod ownership;
 mod pilot;
 pub mod ports;

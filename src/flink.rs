@@ -42,7 +42,7 @@ pub use http_transport::{HttpOptions, HttpTransport, Secret, SetupError, install
 pub use jars::{EntryClass, Jar, RunJar};
 pub use job::{JobDetails, Plan, PlanInput, PlanNode, StateTimestamps, VertexDetails, VertexTotals};
 pub use metrics::{Aggregate, Aggregated, MetricValue};
-pub use operations::{OperationState, SavepointFormat, TriggerId};
+pub use operations::OperationState;
 pub use requirements::{ParallelismBounds, Requirements};
 pub use rescales::{Rescale, RescaleCounts, RescaleTimings, RescaledVertex, SchedulerSpan};
 pub use task_managers::{

@@ -1,7 +1,7 @@
 //! What outlives a turn: the state store of the autoscaler and the journal of effects.
 //!
 //! Owns the [`StateStore`] port with its in-memory implementation, and the append-only [`Journal`]
-//! that is written before and after every effect on a cluster. It does not know the control loop, Kubernetes or Flink.
+//! (hash-chained, fsynced) that is written before and after every effect on a cluster. It does not know the control loop, Kubernetes or Flink.
 
 pub mod journal;
 pub mod store;

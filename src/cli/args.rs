@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::eval::EvalArgs;
+use super::journal::JournalCommand;
+use super::op::OpCommand;
 use super::sim::SimArgs;
 use crate::config::Layers;
 use crate::domain::decision::DecisionId;
@@ -96,8 +98,14 @@ pub enum Command {
     /// Approve, reject or show a scaling decision
     #[command(subcommand)]
     Decisions(DecisionCommand),
+    /// Savepoint, stop, redeploy, suspend, shut down: as plans that are shown, confirmed and followed
+    #[command(subcommand)]
+    Op(OpCommand),
     /// Answer recorded autoscaler cases offline: evaluated metrics, decision, explanation
     Eval(EvalArgs),
+    /// Show or check the journal of everything that was done to a cluster
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Print every effective setting with its layer
     Config(ConfigArgs),
     /// Print a completion script

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::exit::{Failure, printable};
@@ -11,9 +12,10 @@ use crate::control::handle::Handle;
 use crate::control::socket::{Attached, Running, SocketError, attach, list_running};
 use crate::domain::Timestamp;
 use crate::domain::command::{Command, CommandId, CommandStage, CommandView, Intent, Issuer};
-use crate::domain::decision::{Decision, DecisionId, DecisionState};
+use crate::domain::decision::{Decision, DecisionId, DecisionState, Target};
 use crate::domain::ids::JobKey;
 use crate::domain::job::{JobKind, JobState, Mode, TurnView};
+use crate::domain::plan::{Plan, PlanId, PlanOrder};
 use crate::domain::reason::ReasonCode;
 use crate::domain::snapshot::{Snapshot, SourceState, SourceView};
 
@@ -44,6 +46,7 @@ pub struct Reached {
     pub clock: Arc<dyn Clock>,
     /// How long a decision may take to come up; nothing when attached.
     pub wait: Duration,
+    commands: AtomicU64,
 }
 
 /// The running process to attach to: the one with this pid, or the only one there is; `None` if none runs.
@@ -95,6 +98,11 @@ impl Snapshots {
 }
 
 impl Reached {
+    /// A loop at this place.
+    pub fn new(at: Loop, clock: Arc<dyn Clock>, wait: Duration) -> Self {
+        Self { at, clock, wait, commands: AtomicU64::new(1) }
+    }
+
     async fn snapshots(&self) -> Result<Snapshots, Failure> {
         match &self.at {
             Loop::Here(handle) => Ok(Snapshots::Here { receiver: handle.snapshots.clone(), first: true }),
@@ -193,12 +201,37 @@ impl Reached {
     /// # Errors
     /// If the loop ends first.
     pub async fn command(&self, intent: Intent, decision: &Decision) -> Result<CommandStage, Failure> {
+        self.give(intent, Some(decision.target.clone())).await
+    }
+
+    /// Gives an order about a plan and follows it to its end.
+    ///
+    /// # Errors
+    /// If the loop ends first.
+    pub async fn order(&self, order: PlanOrder) -> Result<CommandStage, Failure> {
+        self.give(Intent::Plan(order), None).await
+    }
+
+    /// The loop runs in this process.
+    pub fn is_here(&self) -> bool {
+        matches!(self.at, Loop::Here(_))
+    }
+
+    /// The plan with this id, as it stands now.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn plan(&self, id: PlanId) -> Result<Arc<Plan>, Failure> {
+        let found = self.until(FIRST_LOOK, |s| s.plan(id).cloned()).await?;
+        found.map_err(|_| Failure::Failed(format!("there is no plan {id}")))
+    }
+
+    async fn give(&self, intent: Intent, target: Option<Target>) -> Result<CommandStage, Failure> {
         let at = self.clock.now();
-        let target = Some(decision.target.clone());
         let mut steps = Steps::default();
         match &self.at {
             Loop::Here(handle) => {
-                let id = CommandId(1);
+                let id = CommandId(self.commands.fetch_add(1, Ordering::Relaxed));
                 let command = Command { id, intent, issuer: Issuer::CommandLine, target, at };
                 handle.commands.send(command).await.map_err(|_| ended())?;
                 let stage = |s: &Arc<Snapshot>| {

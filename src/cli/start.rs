@@ -217,7 +217,7 @@ pub fn start(
     clock: Arc<dyn Clock>,
 ) -> Result<Started, Failure> {
     let (journal, recovery) = match paths::state_dir(&env) {
-        Some(folder) => Journal::open(&folder).map_err(|e| Failure::Failed(e.to_string()))?,
+        Some(folder) => Journal::open(&folder, &author(), clock.now()).map_err(|e| Failure::Failed(e.to_string()))?,
         None => {
             return Err(Failure::Failed("there is no place for the journal: set HOME or XDG_STATE_HOME".to_owned()));
         }
@@ -227,6 +227,14 @@ pub fn start(
     let parts = Parts { clock, store, journal, recovery, flink: sources.flink, kubernetes: sources.kubernetes };
     let (handle, task) = control::start(config, parts);
     Ok(Started { handle, task })
+}
+
+/// Who this process is, for the journal: user, host and process.
+fn author() -> String {
+    let user = env("USER").or_else(|| env("LOGNAME")).unwrap_or_else(|| "unknown user".to_owned());
+    let host =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| env("HOSTNAME")).unwrap_or_default();
+    format!("{user}@{} pid {}", host.trim(), std::process::id())
 }
 
 fn control_config(settings: &Settings, mut notices: Vec<Notice>) -> ControlConfig {
@@ -239,8 +247,12 @@ fn control_config(settings: &Settings, mut notices: Vec<Notice>) -> ControlConfi
             text: format!("windows are shorter than the autoscaler's defaults: {list}"),
         });
     }
-    let rule =
-        |job: &JobSettings| JobRule { name: job.name.clone(), mode: job.mode, options: option_texts(&job.options) };
+    let rule = |job: &JobSettings| JobRule {
+        name: job.name.clone(),
+        mode: job.mode,
+        options: option_texts(&job.options),
+        launch: job.launch.clone(),
+    };
     let duration = |key| settings.duration(key);
     ControlConfig {
         periods: Periods {

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ConfigError, Origin};
 use super::registry::{SETTINGS, setting_named};
 use super::settings::{FlinkSource, JobSettings, SecretSource, parse_mode};
+use crate::domain::plan::Launch;
 use crate::domain::text::{nearest, position};
 
 /// What a config file says.
@@ -241,6 +242,7 @@ impl Reader<'_> {
             name: self.text("name", name)?,
             mode: None,
             options: BTreeMap::new(),
+            launch: None,
             origin: self.origin(name.span().start),
         };
         for (key, value) in table {
@@ -250,12 +252,56 @@ impl Reader<'_> {
                 ("mode", _) => self.bad(value.span().start, "mode", "must be manual, auto, advise or off"),
                 ("options", DeValue::Table(options)) => self.options(options, "", &mut job.options),
                 ("options", _) => self.bad(value.span().start, "options", "must be a table"),
+                ("launch", DeValue::Table(launch)) => job.launch = self.launch(launch, value.span().start),
+                ("launch", _) => {
+                    self.bad(value.span().start, "launch", "must be a table with jar, entry-class, args, …")
+                }
                 (other, _) => {
-                    let keys = ["name", "mode", "options"].into_iter();
+                    let keys = ["name", "mode", "options", "launch"].into_iter();
                     self.unknown(key.span().start, "key of [[job]]", other, keys);
                 }
             }
         }
         Some(job)
+    }
+
+    /// What `redeploy` starts on a cluster that does not tell how a job was started.
+    fn launch(&mut self, table: &DeTable<'_>, at: usize) -> Option<Launch> {
+        const KEYS: [&str; 5] = ["jar", "entry-class", "args", "configuration", "parallelism"];
+        let mut launch = Launch::default();
+        for (key, value) in table {
+            let bad = value.span().start;
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                ("jar", _) => launch.jar = self.text("launch.jar", value)?,
+                ("entry-class", _) => launch.entry_class = Some(self.text("launch.entry-class", value)?),
+                ("args", DeValue::Array(items)) => {
+                    for item in items {
+                        match item.get_ref() {
+                            DeValue::String(text) => launch.args.push(text.to_string()),
+                            _ => self.bad(item.span().start, "launch.args", "must hold texts only"),
+                        }
+                    }
+                }
+                ("args", _) => self.bad(bad, "launch.args", "must be an array of texts"),
+                ("configuration", DeValue::Table(pairs)) => {
+                    for (key, value) in pairs {
+                        let text = self.text("launch.configuration", value)?;
+                        launch.configuration.insert(key.get_ref().to_string(), text);
+                    }
+                }
+                ("configuration", _) => self.bad(bad, "launch.configuration", "must be a table of texts"),
+                ("parallelism", DeValue::Integer(number)) => match number.to_string().parse::<i32>() {
+                    Ok(parallelism) if parallelism > 0 => launch.parallelism = Some(parallelism),
+                    _ => self.bad(bad, "launch.parallelism", "must be at least 1"),
+                },
+                ("parallelism", _) => self.bad(bad, "launch.parallelism", "must be a whole number"),
+                (other, _) => self.unknown(key.span().start, "key of launch", other, KEYS.into_iter()),
+            }
+        }
+        if launch.jar.is_empty() {
+            self.bad(at, "launch", "has no jar: write its id on the cluster, or the file name it was uploaded by");
+            return None;
+        }
+        Some(launch)
     }
 }

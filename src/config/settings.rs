@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::error::Origin;
 use super::registry::{SETTINGS, setting_named};
 use crate::domain::job::Mode;
+use crate::domain::plan::Launch;
 use crate::domain::text::parse_duration;
 
 /// Where a secret is read from. Never from the command line.
@@ -90,6 +91,8 @@ pub struct JobSettings {
     pub mode: Option<Mode>,
     /// Options of the autoscaler for it, with their origins.
     pub options: BTreeMap<String, (String, Origin)>,
+    /// How it is started, where nothing else says so.
+    pub launch: Option<Launch>,
     /// Where the section is.
     pub origin: Origin,
 }

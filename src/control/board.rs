@@ -16,6 +16,7 @@ use crate::domain::decision::{Decision, DecisionId};
 use crate::domain::ids::{ClusterKey, JobKey, SourceId};
 use crate::domain::job::{ClusterView, JobView};
 use crate::domain::kubernetes::KubeView;
+use crate::domain::plan::Plan;
 use crate::domain::pods::LogView;
 use crate::domain::snapshot::{Notice, Snapshot, SourceView};
 
@@ -43,6 +44,7 @@ struct Model {
     jobs: BTreeMap<JobKey, Arc<JobView>>,
     decisions: BTreeMap<JobKey, Vec<Arc<Decision>>>,
     commands: VecDeque<Arc<CommandView>>,
+    plans: Vec<Arc<Plan>>,
     kubernetes: BTreeMap<SourceId, Arc<KubeView>>,
     log: Option<Arc<LogView>>,
 }
@@ -190,6 +192,16 @@ impl Board {
         model.decisions.iter().find(|(_, list)| holds(list)).map(|(job, _)| job.clone())
     }
 
+    /// Replaces the plans.
+    pub fn put_plans(&self, mut plans: Vec<Arc<Plan>>) {
+        plans.sort_by_key(|plan| std::cmp::Reverse((plan.made_at, plan.id)));
+        let mut model = self.model();
+        if model.plans != plans {
+            model.plans = plans;
+            self.changed.notify_one();
+        }
+    }
+
     /// Puts a new command up.
     pub fn put_command(&self, command: Command, stage: CommandStage) {
         let since = self.clock.now();
@@ -237,6 +249,7 @@ impl Board {
             jobs: model.jobs.values().cloned().collect(),
             decisions,
             commands: model.commands.iter().cloned().collect(),
+            plans: model.plans.clone(),
             log: model.log.clone(),
             loaded: model.sources.values().all(|(_, answered)| *answered),
         }

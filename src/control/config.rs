@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::ids::SourceId;
 use crate::domain::job::Mode;
+use crate::domain::plan::Launch;
 use crate::domain::snapshot::Notice;
 use crate::flink::{ClientOptions, Transport};
 use crate::state::journal::{Journal, Recovery};
@@ -154,6 +155,8 @@ pub struct JobRule {
     pub mode: Option<Mode>,
     /// Options of the autoscaler, by their full keys.
     pub options: BTreeMap<String, String>,
+    /// How they are started, where nothing else says so.
+    pub launch: Option<Launch>,
 }
 
 impl JobRule {
@@ -227,6 +230,7 @@ mod tests {
             name: name.to_owned(),
             mode,
             options: [("job.autoscaler.metrics.window".to_owned(), window.to_owned())].into(),
+            launch: None,
         };
         let config = ControlConfig {
             mode: Mode::Advise,

@@ -174,6 +174,7 @@ impl Fleet {
         // Nothing is asked before it is said to be ready.
         link.set_ready(false);
         let session = deployment.kind == JobKind::SessionCluster;
+        self.shared.register_link(&link);
         let (shared, polled) = (Arc::clone(&self.shared), Arc::clone(&link));
         let poller = tokio::spawn(async move {
             let name = format!("cluster {}", polled.key);

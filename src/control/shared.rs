@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -11,12 +11,14 @@ use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::board::Board;
+use super::cluster::ClusterLink;
 use super::config::ControlConfig;
+use super::operations::Desk;
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::command::{Command, CommandId, Interest};
-use crate::domain::ids::{JobKey, SourceId};
-use crate::state::journal::{Journal, Opened};
+use crate::domain::ids::{ClusterKey, JobKey, SourceId};
+use crate::state::journal::{Journal, Opened, Recovery};
 use crate::state::store::StateStore;
 
 /// Orders that wait for one job; a person is not faster.
@@ -37,7 +39,9 @@ pub(super) struct Shared {
     pub interest: watch::Receiver<Interest>,
     /// Ends the pauses of pollers whose source does not answer.
     pub reconnect: Notify,
+    pub desk: Desk,
     recovered: Mutex<Vec<Opened>>,
+    links: Mutex<HashMap<ClusterKey, Weak<ClusterLink>>>,
     pilots: Mutex<HashMap<JobKey, mpsc::Sender<Command>>>,
     fleets: Mutex<HashMap<SourceId, mpsc::Sender<Command>>>,
     tasks: Mutex<JoinSet<()>>,
@@ -50,7 +54,7 @@ impl Shared {
         clock: Arc<dyn Clock>,
         store: Arc<dyn StateStore>,
         journal: Journal,
-        recovered: Vec<Opened>,
+        recovery: Recovery,
         board: Arc<Board>,
         interest: watch::Receiver<Interest>,
     ) -> Self {
@@ -62,7 +66,9 @@ impl Shared {
             board,
             interest,
             reconnect: Notify::new(),
-            recovered: Mutex::new(recovered),
+            desk: Desk::with_recovered(recovery.plans, recovery.ended),
+            recovered: Mutex::new(recovery.open),
+            links: Mutex::default(),
             pilots: Mutex::default(),
             fleets: Mutex::default(),
             tasks: Mutex::default(),
@@ -98,6 +104,18 @@ impl Shared {
     /// The way of orders to a job.
     pub fn pilot(&self, job: &JobKey) -> Option<mpsc::Sender<Command>> {
         lock(&self.pilots).get(job).cloned()
+    }
+
+    /// Makes a cluster known to operations for as long as it is watched.
+    pub fn register_link(&self, link: &Arc<ClusterLink>) {
+        let mut links = lock(&self.links);
+        links.retain(|_, link| link.strong_count() > 0);
+        links.insert(link.key.clone(), Arc::downgrade(link));
+    }
+
+    /// A cluster that is watched.
+    pub fn link(&self, cluster: &ClusterKey) -> Option<Arc<ClusterLink>> {
+        lock(&self.links).get(cluster).and_then(Weak::upgrade)
     }
 
     /// Opens the way of orders to a Kubernetes cluster; an earlier way ends.

@@ -9,6 +9,7 @@ use super::board::Board;
 use super::cluster::{self, ClusterLink, ClusterState};
 use super::config::{ControlConfig, FlinkSource, KubernetesSource, Parts};
 use super::handle::Handle;
+use super::operations;
 use super::pilot::{self, Subject};
 use super::ports::ClusterApi;
 use super::realize;
@@ -32,7 +33,8 @@ pub fn start(config: ControlConfig, parts: Parts) -> (Handle, JoinHandle<()>) {
     let (commands, orders) = mpsc::channel(COMMANDS);
     let (interest, seen) = watch::channel(Interest::default());
     let (snapshots, published) = watch::channel(Arc::new(board.snapshot(0, clock.now())));
-    let shared = Arc::new(Shared::new(config, clock, store, journal, recovery.open, board, seen));
+    let shared = Arc::new(Shared::new(config, clock, store, journal, recovery, board, seen));
+    shared.board.put_plans(shared.desk.shown());
     let task = tokio::spawn(run(shared, orders, snapshots, flink, kubernetes));
     (Handle { snapshots: published, commands, interest }, task)
 }
@@ -130,6 +132,7 @@ async fn watch_flink(shared: Arc<Shared>, source: FlinkSource) {
         FlinkClient::new(Arc::clone(&source.transport), shared.config.client),
         true,
     ));
+    shared.register_link(&link);
     let name = format!("cluster {}", link.key);
     let told = Arc::clone(&shared);
     let id = source.id.clone();
@@ -181,7 +184,7 @@ fn plain_jobs(shared: &Arc<Shared>, link: &Arc<ClusterLink>, state: &ClusterStat
 }
 
 /// Hands a command to the job it is about, or refuses it.
-fn route(shared: &Shared, command: Command) {
+fn route(shared: &Arc<Shared>, command: Command) {
     let board = &shared.board;
     let (issuer, id) = (command.issuer, command.id);
     if board.has_command(issuer, id) {
@@ -189,7 +192,11 @@ fn route(shared: &Shared, command: Command) {
         tracing::debug!(?issuer, ?id, "a command came twice");
         return;
     }
-    board.put_command(command.clone(), CommandStage::Requested);
+    let mut shown = command.clone();
+    if let Intent::Plan(order) = &mut shown.intent {
+        *order = order.redacted();
+    }
+    board.put_command(shown, CommandStage::Requested);
     let refuse = |why: String| board.stage(issuer, id, CommandStage::Refused { why }, None);
     let job = match &command.intent {
         Intent::Approve { decision }
@@ -201,6 +208,10 @@ fn route(shared: &Shared, command: Command) {
         },
         Intent::Refresh { job } | Intent::TakeOver { job } | Intent::HandBack { job } => job.clone(),
         Intent::Reconnect => return refuse("asked of no job".into()),
+        Intent::Plan(order) => {
+            let order = order.clone();
+            return shared.spawn(operations::carry_out(Arc::clone(shared), command, order));
+        }
         Intent::AskRights { source } | Intent::SwitchContext { source, .. } => {
             return match shared.fleet(source) {
                 Some(fleet) if fleet.try_send(command.clone()).is_ok() => {}

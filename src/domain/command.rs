@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Timestamp;
 use super::decision::{DecisionId, Target};
 use super::ids::{JobKey, SourceId, VertexId};
+use super::plan::PlanOrder;
 use super::pods::LogQuery;
 
 /// Identity of a command within one process.
@@ -49,6 +50,8 @@ pub enum Intent {
         /// For how long; the configured time if absent.
         time: Option<Duration>,
     },
+    /// Make, carry out, resume or leave a plan.
+    Plan(PlanOrder),
     /// Ask the sources of this job again now, without waiting for the next poll.
     Refresh {
         /// Which job.

@@ -81,6 +81,12 @@ hex_id!(
     SlotSharingGroupId,
     "a slot sharing group id"
 );
+hex_id!(
+    /// Identity of a triggered operation: 32 hexadecimal digits. Chosen by the caller, so that a repeated trigger starts nothing
+    /// new.
+    TriggerId,
+    "a trigger id"
+);
 
 macro_rules! text_key {
     ($(#[$doc:meta])* $name:ident) => {

@@ -13,6 +13,7 @@ use super::health::Health;
 use super::ids::{ClusterKey, JobId, JobKey, RunId, SourceId, VertexId};
 use super::kubernetes::ResourceView;
 use super::memory::{MemoryConfiguration, MemoryOutlook, PoolUsage};
+use super::plan::SavepointFormat;
 use super::pods::PodsView;
 use super::reason::Reason;
 use super::topology::Topology;
@@ -342,6 +343,9 @@ pub struct CheckpointEntry {
     pub status: CheckpointStatus,
     /// It is a savepoint.
     pub is_savepoint: bool,
+    /// Format of a savepoint, where Flink tells it.
+    #[serde(default)]
+    pub format: Option<SavepointFormat>,
     /// CHECKPOINT, UNALIGNED_CHECKPOINT, SAVEPOINT or SYNC_SAVEPOINT.
     pub kind: String,
     /// When it was triggered.

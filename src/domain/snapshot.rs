@@ -10,6 +10,7 @@ use super::decision::{Decision, DecisionId};
 use super::ids::{ClusterKey, JobKey, SourceId};
 use super::job::{ClusterView, JobView};
 use super::kubernetes::{KubeAction, KubeView};
+use super::plan::{Plan, PlanId};
 use super::pods::LogView;
 
 /// What a source of data is.
@@ -94,6 +95,9 @@ pub struct Snapshot {
     pub decisions: Vec<Arc<Decision>>,
     /// Commands, newest first, bounded.
     pub commands: Vec<Arc<CommandView>>,
+    /// Plans, newest first, bounded.
+    #[serde(default)]
+    pub plans: Vec<Arc<Plan>>,
     /// The log somebody reads.
     pub log: Option<Arc<LogView>>,
     /// The first answer of every source has arrived or failed.
@@ -114,6 +118,7 @@ impl Snapshot {
             jobs: Vec::new(),
             decisions: Vec::new(),
             commands: Vec::new(),
+            plans: Vec::new(),
             log: None,
             loaded: false,
         }
@@ -138,6 +143,10 @@ impl Snapshot {
     /// The right that is known to be missing for an action on this job, in one sentence.
     pub fn missing_right(&self, job: &JobView, action: KubeAction) -> Option<String> {
         self.kube(&job.source)?.missing_right(action, job.namespace.as_deref())
+    }
+    /// The plan with this id.
+    pub fn plan(&self, id: PlanId) -> Option<&Arc<Plan>> {
+        self.plans.iter().find(|p| p.id == id)
     }
     /// The decision with this id.
     pub fn decision(&self, id: DecisionId) -> Option<&Arc<Decision>> {

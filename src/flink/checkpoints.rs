@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use crate::domain::Timestamp;
 use crate::domain::ids::{JobId, VertexId};
 use crate::domain::job::{CheckpointEntry, CheckpointStatus, CheckpointsView};
+use crate::domain::plan::SavepointFormat;
 
 use super::client::FlinkClient;
 use super::decode;
@@ -202,6 +203,8 @@ struct WireEntry {
     id: u64,
     status: CheckpointStatus,
     is_savepoint: bool,
+    #[serde(default, rename = "savepointFormat")]
+    format: Option<String>,
     #[serde(default)]
     checkpoint_type: String,
     #[serde(deserialize_with = "decode::instant_required")]
@@ -229,6 +232,11 @@ impl From<WireEntry> for CheckpointEntry {
             id: wire.id,
             status: wire.status,
             is_savepoint: wire.is_savepoint,
+            format: match wire.format.as_deref() {
+                Some("CANONICAL") => Some(SavepointFormat::Canonical),
+                Some("NATIVE") => Some(SavepointFormat::Native),
+                _ => None,
+            },
             kind: wire.checkpoint_type,
             triggered_at: wire.trigger_timestamp,
             duration: wire.end_to_end_duration,

@@ -11,6 +11,7 @@ use crate::domain::ids::JobId;
 use super::client::{FlinkClient, encode};
 use super::decode;
 use super::error::FlinkError;
+use super::job::{Plan, PlanAnswer};
 
 /// An uploaded jar.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -63,6 +64,18 @@ pub struct RunJar {
     pub flink_configuration: BTreeMap<String, String>,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanJar<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry_class: Option<&'a str>,
+    program_args_list: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallelism: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flink_configuration: Option<&'a BTreeMap<String, String>>,
+}
+
 #[derive(Deserialize)]
 struct Started {
     #[serde(rename = "jobid")]
@@ -76,6 +89,21 @@ impl FlinkClient {
     /// [`FlinkError`] if it fails or its answer is not understood.
     pub async fn jars(&self) -> Result<Vec<Jar>, FlinkError> {
         Ok(self.get::<Jars>("/jars").await?.files)
+    }
+
+    /// `POST /jars/:id/plan`: what a launch would run. Nothing is started; the program's `main` runs up to its execution.
+    ///
+    /// # Errors
+    /// [`FlinkError`] if it fails or its answer is not understood.
+    pub async fn plan_jar(&self, jar: &str, run: &RunJar) -> Result<Plan, FlinkError> {
+        let body = PlanJar {
+            entry_class: run.entry_class.as_deref(),
+            program_args_list: &run.program_args_list,
+            parallelism: run.parallelism,
+            flink_configuration: (!run.flink_configuration.is_empty()).then_some(&run.flink_configuration),
+        };
+        let answer: PlanAnswer = self.write(Method::POST, &format!("/jars/{}/plan", encode(jar)), Some(&body)).await?;
+        Ok(answer.plan)
     }
 
     /// `POST /jars/:id/run`. `Ok` comes before the job works: a bad savepoint path fails it later.

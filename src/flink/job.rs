@@ -191,9 +191,9 @@ fn unknown_strategy() -> ShipStrategy {
 }
 
 #[derive(Deserialize)]
-struct PlanAnswer {
+pub(super) struct PlanAnswer {
     #[serde(default)]
-    plan: Plan,
+    pub(super) plan: Plan,
 }
 
 impl JobDetails {

@@ -6,47 +6,11 @@
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::JobId;
+use crate::domain::ids::{JobId, TriggerId};
+use crate::domain::plan::SavepointFormat;
 
 use super::client::FlinkClient;
 use super::error::{FlinkError, JavaError};
-
-/// Identity of a triggered operation: 32 hexadecimal digits. Chosen by the caller, so that a repeated trigger starts nothing new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TriggerId(pub u128);
-
-impl std::fmt::Display for TriggerId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl Serialize for TriggerId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TriggerId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong = || serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), &"32 hexadecimal digits");
-        if text.len() != 32 {
-            return Err(wrong());
-        }
-        u128::from_str_radix(&text, 16).map(Self).map_err(|_| wrong())
-    }
-}
-
-/// Format of a savepoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum SavepointFormat {
-    /// Independent of the state backend.
-    Canonical,
-    /// The state backend's own: faster.
-    Native,
-}
 
 /// Where an operation stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

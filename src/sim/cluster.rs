@@ -12,7 +12,7 @@ use super::job::{Around, Bounds, Job, SlotRef};
 use super::memory::{Jvm, Pools, Work};
 use super::noise::Noise;
 use super::pod::{Container, Happening, Pod};
-use super::spec::{ClusterKind, ClusterSpec, StateBackend};
+use super::spec::{ClusterKind, ClusterSpec, JobSpec, StateBackend};
 use super::storage::Storage;
 use super::topic::Topic;
 use crate::domain::ids::{JobId, VertexId};
@@ -136,6 +136,8 @@ pub struct Cluster {
     /// When somebody looked at it last, epoch milliseconds.
     pub(super) seen_at: i64,
     happenings: Vec<Happening>,
+    /// Programs that were submitted to it, by name.
+    pub programs: BTreeMap<String, JobSpec>,
     next_taskmanager: u64,
     was_up: bool,
     noise: Noise,
@@ -186,6 +188,7 @@ impl Cluster {
             happenings: Vec::new(),
             jobs: Vec::new(),
             operations: Vec::new(),
+            programs: BTreeMap::new(),
             next_taskmanager: 1,
             was_up: up <= now,
             noise,

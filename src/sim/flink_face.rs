@@ -9,6 +9,7 @@ mod checkpoints;
 mod cluster;
 pub mod dump;
 mod errors;
+mod jars;
 mod jobs;
 mod metrics;
 pub mod request;

@@ -379,6 +379,7 @@ impl World {
         let (now, seed) = (self.now, self.seed);
         let Some(cluster) = self.cluster_mut(cluster) else { return Err("the cluster is gone".to_owned()) };
         let id = id.unwrap_or_else(|| JobId::from_u128(cluster.new_id()));
+        cluster.programs.insert(graph.spec.name.clone(), graph.spec.clone());
         let noise = Noise::new(seed, &format!("job {id}"));
         cluster.jobs.push(Job::submitted(id, graph, cursors, parallelism, restore, noise, now));
         Ok(id)

@@ -1,25 +1,28 @@
-//! The journal of effects: an append-only file of JSON lines, one record before and one after each effect on a cluster.
+//! The journal of effects: append-only files of JSON lines, each linked to the one before by its hash.
 //!
-//! The record before is on disk (fsync) before the effect is attempted. After a crash an opened record without its closing one
-//! says that the effect may or may not have happened: the owner of the effect compares it with the cluster and closes it.
-//! A damaged tail (a torn last line, or bytes that are no record) is reported and survived. What another process left open in
-//! its own file is adopted: copied into ours, and only then is that file emptied.
+//! A record is on disk (fsync) before the effect it announces is attempted, and another one says what came of it. After a crash
+//! a record without its end says that the effect may or may not have happened: the owner of the effect compares it with the
+//! cluster and closes it. Nothing is ever removed from a file: a full one is set aside under another name, what another process
+//! left open in its own file is adopted by a record in both, and a damaged tail stays where it is, is reported, and is followed by new
+//! records. No secrets are written: owners leave them out of what they hand over.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+mod chain;
+mod files;
+mod recovery;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use self::chain::Entry;
+pub use self::files::{FileReport, read_all};
+pub use self::recovery::{Recovery, recover};
 use crate::domain::Timestamp;
+use crate::domain::plan::{PlanEvent, PlanId};
 
-/// How many journal files one folder holds at most: as many processes can run side by side.
-const MAX_FILES: u32 = 64;
-/// A line longer than this is damage.
-const MAX_LINE: usize = 1 << 20;
-
-/// One line of the journal.
+/// What is recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "record")]
 pub enum Record {
@@ -34,6 +37,43 @@ pub enum Record {
         /// What came of it.
         result: Closing,
     },
+    /// Something happened to a plan.
+    Plan {
+        /// Which.
+        plan: PlanId,
+        /// When.
+        at: Timestamp,
+        /// What.
+        event: PlanEvent,
+    },
+    /// This file goes on where another one was set aside.
+    Continues {
+        /// When.
+        at: Timestamp,
+        /// The name of the other file.
+        file: String,
+        /// The hash of its last record.
+        hash: String,
+    },
+    /// What was open here is looked after in another file from now on.
+    Adopted {
+        /// When.
+        at: Timestamp,
+        /// The name of the other file.
+        by: String,
+    },
+}
+
+impl Record {
+    /// When it was made.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Opened(opened) => opened.at,
+            Self::Closed { at, .. } | Self::Plan { at, .. } | Self::Continues { at, .. } | Self::Adopted { at, .. } => {
+                *at
+            }
+        }
+    }
 }
 
 /// An effect that is about to be attempted.
@@ -90,7 +130,7 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// All files of the folder are in use by other processes.
-    #[error("journal {path}: all {MAX_FILES} journal files are in use by other processes; stop some of them")]
+    #[error("journal {path}: all {} journal files are in use by other processes; stop some of them", files::MAX_FILES)]
     AllInUse {
         /// The folder.
         path: PathBuf,
@@ -100,7 +140,7 @@ pub enum JournalError {
     Encode(#[from] serde_json::Error),
 }
 
-/// Damage that was found when a journal was opened.
+/// Damage that was found in a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// The line, from 1.
@@ -109,27 +149,26 @@ pub struct Damage {
     pub why: String,
 }
 
-/// What a journal held when it was opened.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Recovery {
-    /// Effects without a closing record, oldest first.
-    pub open: Vec<Opened>,
-    /// Lines that could not be read.
-    pub damage: Vec<Damage>,
-}
+/// Told before (`false`) and after (`true`) each record is written; the write waits for it. For tests that end a process around a
+/// write.
+pub type Tap = Arc<dyn Fn(&Record, bool) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// An append-only journal. Cloning shares the file.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Journal {
     sink: Arc<Mutex<Sink>>,
+    tap: Option<Tap>,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
 enum Sink {
-    File {
-        path: PathBuf,
-        file: File,
-    },
+    File(files::Live),
     Memory(Vec<Record>),
     #[cfg(test)]
     Broken,
@@ -138,57 +177,25 @@ enum Sink {
 impl Journal {
     /// A journal that is forgotten with the process (tests, demos).
     pub fn in_memory() -> Self {
-        Self { sink: Arc::new(Mutex::new(Sink::Memory(Vec::new()))) }
+        Self { sink: Arc::new(Mutex::new(Sink::Memory(Vec::new()))), tap: None }
     }
 
     /// Opens the first journal of `folder` that no other process holds, reads what it left open and adopts what dead processes
-    /// left open in the other files. The file is locked for as long as the journal lives. A torn last line is ended, so that new
-    /// records start on a line of their own.
+    /// left open in the other files. The file is locked for as long as the journal lives. `by` stands in every record: who
+    /// this process is.
     ///
     /// # Errors
     /// If the folder or file cannot be created, locked, read or written, or all files are in use.
-    pub fn open(folder: &Path) -> Result<(Self, Recovery), JournalError> {
-        std::fs::create_dir_all(folder).map_err(io(folder, "create the folder"))?;
-        let mut ours: Option<(PathBuf, File, Recovery)> = None;
-        for number in 0..MAX_FILES {
-            let path = folder.join(format!("journal-{number}.jsonl"));
-            if ours.is_some() && !path.exists() {
-                break;
-            }
-            let Some(mut file) = open_locked(&path)? else { continue };
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(io(&path, "read it"))?;
-            let found = recover(&bytes);
-            for damage in &found.damage {
-                tracing::warn!(journal = %path.display(), line = damage.line, why = %damage.why, "damaged journal line skipped");
-            }
-            match &mut ours {
-                None => {
-                    if bytes.last().is_some_and(|last| *last != b'\n') {
-                        file.write_all(b"\n")
-                            .and_then(|()| file.sync_data())
-                            .map_err(io(&path, "end its torn last line"))?;
-                    }
-                    ours = Some((path, file, found));
-                }
-                Some((own_path, own, recovery)) => {
-                    for record in &found.open {
-                        write_record(own_path, own, &Record::Opened(record.clone()))?;
-                    }
-                    file.set_len(0).and_then(|()| file.sync_data()).map_err(io(&path, "empty it"))?;
-                    recovery.open.extend(found.open);
-                    recovery.damage.extend(found.damage);
-                }
-            }
-        }
-        // A new file is durable only once its folder is.
-        File::open(folder).and_then(|f| f.sync_all()).map_err(io(folder, "sync the folder"))?;
-        match ours {
-            Some((path, file, recovery)) => {
-                Ok((Self { sink: Arc::new(Mutex::new(Sink::File { path, file })) }, recovery))
-            }
-            None => Err(JournalError::AllInUse { path: folder.to_path_buf() }),
-        }
+    pub fn open(folder: &Path, by: &str, now: Timestamp) -> Result<(Self, Recovery), JournalError> {
+        let (live, recovery) = files::open(folder, by, now)?;
+        Ok((Self { sink: Arc::new(Mutex::new(Sink::File(live))), tap: None }, recovery))
+    }
+
+    /// The same journal, with a tap at every write.
+    #[must_use]
+    pub fn tapped(mut self, tap: Tap) -> Self {
+        self.tap = Some(tap);
+        self
     }
 
     /// Appends a record and returns when it is on disk.
@@ -196,6 +203,18 @@ impl Journal {
     /// # Errors
     /// If it cannot be encoded or written: then the effect must not be attempted.
     pub async fn append(&self, record: Record) -> Result<(), JournalError> {
+        let copy = self.tap.as_ref().map(|tap| (Arc::clone(tap), record.clone()));
+        if let Some((tap, record)) = &copy {
+            tap(record, false).await;
+        }
+        self.write(record).await?;
+        if let Some((tap, record)) = &copy {
+            tap(record, true).await;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, record: Record) -> Result<(), JournalError> {
         let sink = Arc::clone(&self.sink);
         match tokio::task::spawn_blocking(move || append(&sink, record)).await {
             Ok(result) => result,
@@ -211,7 +230,7 @@ impl Journal {
     pub fn records(&self) -> Vec<Record> {
         match &*lock(&self.sink) {
             Sink::Memory(records) => records.clone(),
-            Sink::File { .. } => Vec::new(),
+            Sink::File(_) => Vec::new(),
             #[cfg(test)]
             Sink::Broken => Vec::new(),
         }
@@ -231,57 +250,13 @@ fn lock(sink: &Mutex<Sink>) -> MutexGuard<'_, Sink> {
 fn append(sink: &Mutex<Sink>, record: Record) -> Result<(), JournalError> {
     match &mut *lock(sink) {
         Sink::Memory(records) => records.push(record),
-        Sink::File { path, file } => write_record(path, file, &record)?,
+        Sink::File(live) => live.append(&record)?,
         #[cfg(test)]
-        Sink::Broken => return Err(io(Path::new("x"), "write a record")(std::io::Error::other("disk full"))),
+        Sink::Broken => {
+            return Err(files::io(Path::new("x"), "write a record")(std::io::Error::other("disk full")));
+        }
     }
     Ok(())
-}
-
-fn write_record(path: &Path, file: &mut File, record: &Record) -> Result<(), JournalError> {
-    let mut line = serde_json::to_vec(record)?;
-    line.push(b'\n');
-    file.write_all(&line).and_then(|()| file.sync_data()).map_err(io(path, "write a record"))
-}
-
-fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> JournalError {
-    let path = path.to_path_buf();
-    move |source| JournalError::Io { path, action, source }
-}
-
-/// Opens a journal file for appending and locks it; `None` if another process holds it.
-fn open_locked(path: &Path) -> Result<Option<File>, JournalError> {
-    let mut options = OpenOptions::new();
-    options.create(true).read(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path).map_err(io(path, "open it"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-        Err(std::fs::TryLockError::Error(source)) => Err(io(path, "lock it")(source)),
-    }
-}
-
-/// Reads the records of a journal; lines that are no record are damage, wherever they stand.
-fn recover(bytes: &[u8]) -> Recovery {
-    let mut recovery = Recovery::default();
-    for (index, line) in bytes.split(|b| *b == b'\n').enumerate() {
-        if line.is_empty() {
-            continue;
-        }
-        let damage = |why: String| Damage { line: index + 1, why };
-        if line.len() > MAX_LINE {
-            recovery.damage.push(damage(format!("{} bytes are too long for a record", line.len())));
-            continue;
-        }
-        match serde_json::from_slice::<Record>(line) {
-            Ok(Record::Opened(opened)) => recovery.open.push(opened),
-            Ok(Record::Closed { id, .. }) => recovery.open.retain(|o| o.id != id),
-            Err(e) => recovery.damage.push(damage(format!("not a record: {e}"))),
-        }
-    }
-    recovery
 }
 
 #[cfg(test)]

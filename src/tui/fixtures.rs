@@ -228,6 +228,7 @@ fn checkpoints(failing: bool) -> CheckpointsView {
                 (_, false) => CheckpointStatus::Completed,
             },
             is_savepoint: i == 5,
+            format: None,
             kind: if i == 5 { "SAVEPOINT" } else { "CHECKPOINT" }.into(),
             triggered_at: ago(8 + i * 30),
             duration: (i > 0).then(|| Duration::from_millis(1_200 + (i * 373) % 900)),
@@ -694,6 +695,7 @@ pub(crate) fn fleet() -> Snapshot {
         .map(Arc::new)
         .collect(),
         commands: Vec::new(),
+        plans: Vec::new(),
         log: None,
         loaded: true,
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use flightdeck::domain::ids::TriggerId;
 use flightdeck::domain::ids::VertexId;
-use flightdeck::flink::{OperationState, ParallelismBounds, RunJar, SavepointFormat, TriggerId};
+use flightdeck::domain::plan::SavepointFormat;
+use flightdeck::flink::{OperationState, ParallelismBounds, RunJar};
 use http::StatusCode;
 use serde_json::Value;
 
@@ -115,7 +117,7 @@ pub async fn operation(r: &Recording) {
         _ => SavepointFormat::Canonical,
     };
     let directory = trigger.request["target-directory"].as_str().or(trigger.request["targetDirectory"].as_str());
-    let chosen = TriggerId(7);
+    let chosen = TriggerId::from_u128(7);
     let id = match route.as_slice() {
         ["jobs", job, "savepoints"] => client.trigger_savepoint(job.parse().unwrap(), chosen, directory, format).await,
         ["jobs", job, "stop"] => client.trigger_stop(job.parse().unwrap(), chosen, directory, format).await,
@@ -154,7 +156,7 @@ pub async fn operation(r: &Recording) {
 
 pub async fn disposal_state(r: &Recording, id: &str) {
     let (client, replay) = r.replay();
-    let trigger = TriggerId(u128::from_str_radix(id, 16).unwrap());
+    let trigger = id.parse().unwrap();
     let state = client.disposal_state(trigger).await.unwrap();
     r.assert_asked(&replay);
     same_state(&state, &r.json());

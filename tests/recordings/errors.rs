@@ -1,7 +1,8 @@
 //! Rules for refusals: the table of odd requests, and single refused answers.
 
 use bytes::Bytes;
-use flightdeck::flink::{Aggregate, FlinkError, JavaError, TriggerId};
+use flightdeck::domain::ids::TriggerId;
+use flightdeck::flink::{Aggregate, FlinkError, JavaError};
 use http::StatusCode;
 use serde_json::Value;
 
@@ -51,7 +52,8 @@ pub async fn table(r: &Recording) {
 /// Cases that Flink answers with a success although something is wrong.
 async fn harmless(r: &Recording, name: &str) {
     let (client, _) = r.replay();
-    let (job, vertex, trigger) = ("0".repeat(32).parse().unwrap(), "0".repeat(32).parse().unwrap(), TriggerId(0));
+    let (job, vertex, trigger) =
+        ("0".repeat(32).parse().unwrap(), "0".repeat(32).parse().unwrap(), TriggerId::from_u128(0));
     match r.json() {
         Value::Array(empty) if empty.is_empty() => {
             assert!(client.subtask_metrics(job, vertex, &["a"], &[Aggregate::Sum]).await.unwrap().is_empty());

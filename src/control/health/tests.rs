@@ -130,6 +130,7 @@ fn checkpoints(statuses: &[CheckpointStatus]) -> CheckpointsView {
                 id: n as u64,
                 status: *status,
                 is_savepoint: false,
+                format: None,
                 kind: "CHECKPOINT".into(),
                 triggered_at: at(0),
                 duration: None,

@@ -43,7 +43,8 @@ impl Pilot {
             | Intent::HandBack { .. }
             | Intent::Reconnect
             | Intent::AskRights { .. }
-            | Intent::SwitchContext { .. } => self.done(&command, Err("not possible for this job".into())),
+            | Intent::SwitchContext { .. }
+            | Intent::Plan(_) => self.done(&command, Err("not possible for this job".into())),
             Intent::Refresh { .. } => {
                 self.link.hurry();
                 let soon = Instant::now();
@@ -64,6 +65,10 @@ impl Pilot {
         let now = self.now();
         if self.shared.config.read_only {
             let why = "started with --read-only: nothing may be written".into();
+            return self.stage_of(command, CommandStage::Refused { why }, None);
+        }
+        if let Some((plan, word)) = self.shared.desk.busy(Some(&self.subject.key), &self.link.key) {
+            let why = format!("plan {plan} ({word}) is open on this job: let it end, resume it or abandon it first");
             return self.stage_of(command, CommandStage::Refused { why }, None);
         }
         let shown = command.target.clone().or_else(|| self.book.get(id).map(|d| d.target.clone()));
@@ -106,7 +111,8 @@ impl Pilot {
 
     /// The auto mode approves what this very turn proposes: its data could not be fresher.
     pub(super) async fn approve_by_itself(&mut self, id: DecisionId, evaluated: &Evaluated) {
-        if self.shared.config.read_only || self.failed_lately(id) {
+        let busy = self.shared.desk.busy(Some(&self.subject.key), &self.link.key).is_some();
+        if self.shared.config.read_only || busy || self.failed_lately(id) {
             return;
         }
         let now = self.now();

@@ -529,7 +529,7 @@ fn left_open(wanted: i32) -> Recovery {
         subject: Bench::key().to_string(),
         detail,
     };
-    Recovery { open: vec![open], damage: vec![] }
+    Recovery { open: vec![open], ..Recovery::default() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -556,7 +556,7 @@ async fn an_effect_left_open_by_a_killed_process_is_compared_with_flink_and_clos
 #[tokio::test(start_paused = true)]
 async fn without_a_journal_nothing_is_sent() {
     let dir = tempfile::tempdir().unwrap();
-    let (journal, recovery) = Journal::open(dir.path()).unwrap();
+    let (journal, recovery) = Journal::open(dir.path(), "me", Fake::start()).unwrap();
     drop((journal, recovery));
     let mut bench = with_pending().await;
     bench.journal.break_for_test();

@@ -23,7 +23,7 @@ pub fn config(cluster: &Cluster) -> Value {
         "flink-version": cluster.spec.version.to_string(),
         "flink-revision": format!("{} @ 2026-06-08T09:21:06+02:00", commit(cluster)),
         "features": {
-            "web-submit": false,
+            "web-submit": super::jars::served(cluster),
             "web-cancel": true,
             "web-rescale": cluster.spec.scheduler == Scheduler::Adaptive,
             "web-history": false,

@@ -8,7 +8,7 @@ use super::caches::Caches;
 use super::dump::{Dump, Metrics};
 use super::request::{Answer, Query, Request, percent_decode};
 use super::view::View;
-use super::{actions, checkpoints, cluster as pages, errors, jobs, metrics, vertices};
+use super::{actions, checkpoints, cluster as pages, errors, jars, jobs, metrics, vertices};
 use crate::domain::ids::{JobId, VertexId};
 use crate::sim::checkpoints::Kind;
 use crate::sim::cluster::Cluster;
@@ -121,6 +121,11 @@ impl Handler<'_> {
                 }
             }),
             ("GET", ["jobmanager", "logs", _]) => errors::plain(404, "This file does not exist in JobManager log dir."),
+            (_, ["jars", rest @ ..]) => self.jars(&method, rest, segments),
+            ("DELETE", ["cluster"]) => {
+                self.world.shut_down(self.name);
+                Answer::ok(json!({}))
+            }
             ("POST", ["savepoint-disposal"]) => actions::dispose(self.world, self.name, self.request),
             ("GET", ["savepoint-disposal", trigger]) => self.on_cluster(|c| actions::disposal(c, trigger)),
             (_, ["jobs", id, rest @ ..]) => match id.parse::<JobId>() {
@@ -128,6 +133,21 @@ impl Handler<'_> {
                 Err(_) if is_served(segments) => errors::parameter("path", "jobid", id),
                 Err(_) => errors::no_such_file(self.path),
             },
+            _ => self.nothing(segments),
+        }
+    }
+
+    fn jars(&mut self, method: &str, rest: &[&str], segments: &[&str]) -> Answer {
+        if !self.cluster().is_some_and(jars::served) {
+            return self.nothing(segments);
+        }
+        match (method, rest) {
+            ("GET", []) => {
+                let now = self.now;
+                self.on_cluster(|c| jars::list(c, now))
+            }
+            ("GET" | "POST", [jar, "plan"]) => self.on_cluster(|c| jars::plan(c, jar, self.request)),
+            ("POST", [jar, "run"]) => jars::run(self.world, self.name, jar, self.request),
             _ => self.nothing(segments),
         }
     }

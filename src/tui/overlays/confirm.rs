@@ -162,7 +162,8 @@ impl Confirm {
             | Intent::HandBack { .. }
             | Intent::Reconnect
             | Intent::AskRights { .. }
-            | Intent::SwitchContext { .. } => {}
+            | Intent::SwitchContext { .. }
+            | Intent::Plan(_) => {}
         }
         if self.danger > Danger::Effect {
             lines.extend(self.changes(ctx, changes).into_iter().map(|(name, text, slot)| field(name, text, slot)));

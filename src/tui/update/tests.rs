@@ -10,6 +10,7 @@ use crate::domain::Timestamp;
 use crate::domain::command::{CommandStage, CommandView, Intent, Issuer};
 use crate::domain::decision::{Decision, DecisionId, DecisionState};
 use crate::domain::job::{Mode, Ownership};
+use crate::domain::plan::PlanOrder;
 use crate::domain::snapshot::{Snapshot, SourceState};
 use crate::tui::action::Danger;
 use crate::tui::fixtures;
@@ -530,6 +531,10 @@ fn danger_of(effect: &Effect) -> Danger {
             | Intent::SwitchContext { .. } => Danger::Local,
             Intent::HandBack { .. } => Danger::Effect,
             Intent::TakeOver { .. } => Danger::Restarts,
+            Intent::Plan(PlanOrder::Propose { .. } | PlanOrder::Cancel { .. } | PlanOrder::Abandon { .. }) => {
+                Danger::Local
+            }
+            Intent::Plan(PlanOrder::Run { .. } | PlanOrder::Resume { .. }) => Danger::Loses,
         },
         Effect::Interest(_)
         | Effect::Copy(_)
