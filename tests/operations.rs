@@ -81,6 +81,8 @@ struct Way {
     effects: Arc<Mutex<Vec<String>>>,
     /// The answer to this effect is lost, once.
     lose: Arc<Mutex<Option<&'static str>>>,
+    /// Something in front accepts connections although the JobManager is gone.
+    proxied: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Transport for Way {
@@ -92,7 +94,11 @@ impl Transport for Way {
             }
             let asked =
                 Asked { method: request.method.to_string(), target: request.path.clone(), body: request.body.to_vec() };
-            let answer = self.face.call(&asked).await.map_err(|_| TransportError::Connect("refused".into()))?;
+            let gone = match self.proxied.load(std::sync::atomic::Ordering::Relaxed) {
+                true => TransportError::Broken("reset".into()),
+                false => TransportError::Connect("refused".into()),
+            };
+            let answer = self.face.call(&asked).await.map_err(|_| gone)?;
             if effect {
                 let line = format!("{} {}", request.method, request.path);
                 let lost = self.lose.lock().unwrap().take_if(|lose| line.contains(*lose)).is_some();
@@ -155,6 +161,7 @@ impl Bench {
             gate: gate.clone(),
             effects: Arc::default(),
             lose: Arc::default(),
+            proxied: Arc::default(),
         };
         let tapped = gate.clone();
         let journal = Journal::in_memory().tapped(Arc::new(move |_, _| {
@@ -180,7 +187,7 @@ impl Bench {
         }
         let (handle, task) = begin(&self.clock, &self.way, &self.journal, recover(&records), &self.config);
         (self.handle, self.task) = (handle, Some(task));
-        self.until("it is seen again", |s| s.loaded && s.sources[0].last_ok.is_some()).await;
+        self.until("it was asked once", |s| s.loaded).await;
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -399,6 +406,15 @@ async fn a_lost_answer_is_looked_up_and_nothing_is_sent_again() {
             assert_eq!(bench.effects(), effects);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_jobmanager_behind_a_proxy_is_seen_to_be_gone() {
+    let mut bench = Bench::new(Gate::default()).await;
+    bench.way.proxied.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (stage, plan) = bench.run(shutdown(Shutdown::Remove, true)).await;
+    assert_eq!(stage, CommandStage::Observed, "{plan:#?}");
+    assert_eq!(bench.effects(), ["POST /jobs/ID/stop", "DELETE /cluster"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use crate::domain::command::CommandStage;
 use crate::domain::freshness::age;
 use crate::domain::plan::{
     Confirmation, Danger, Launch, Operation, Origin, Plan, PlanId, PlanOrder, PlanState, PlanSubject, SavepointFormat,
-    Shutdown, StepState,
+    Shutdown, Standing, StepState,
 };
 use crate::domain::snapshot::Snapshot;
 use crate::tui::format;
@@ -487,7 +487,7 @@ fn report(plan: &Plan) -> String {
             out += &format!("  {title}: {line}\n");
         }
     }
-    for fact in plan.choices.iter().take(10) {
+    for fact in plan.choices.iter().filter(|fact| fact.standing != Standing::Disposed).take(10) {
         let kind = if fact.savepoint { "savepoint" } else { "checkpoint" };
         let at = fact.at.format("%Y-%m-%d %H:%M:%S UTC");
         out += &format!("  to start from: {} ({kind} of {at}, {})\n", fact.path, fact.standing.word());

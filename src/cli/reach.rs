@@ -228,7 +228,9 @@ impl Reached {
 
     async fn give(&self, intent: Intent, target: Option<Target>) -> Result<CommandStage, Failure> {
         let at = self.clock.now();
-        let mut steps = Steps::default();
+        // A plan that is only made has no steps to tell of.
+        let quiet = matches!(intent, Intent::Plan(PlanOrder::Propose { .. }));
+        let mut steps = Steps { quiet, ..Steps::default() };
         match &self.at {
             Loop::Here(handle) => {
                 let id = CommandId(self.commands.fetch_add(1, Ordering::Relaxed));
@@ -274,6 +276,7 @@ fn comes_later(reason: ReasonCode) -> bool {
 /// Prints each stage of a command once, and what is awaited whenever its words change: a clock that runs in them is no news.
 #[derive(Default)]
 struct Steps {
+    quiet: bool,
     last: Option<(&'static str, String)>,
 }
 
@@ -282,7 +285,7 @@ impl Steps {
     fn show(&mut self, view: &CommandView) -> Option<CommandStage> {
         let waiting = view.waiting_for.as_deref().unwrap_or_default();
         let step = (view.stage.word(), waiting.chars().filter(|c| !c.is_ascii_digit()).collect());
-        if self.last.as_ref() != Some(&step) {
+        if !self.quiet && self.last.as_ref() != Some(&step) {
             let separator = if waiting.is_empty() { "" } else { ": " };
             eprintln!("{}{separator}{}", step.0, printable(waiting));
             self.last = Some(step);

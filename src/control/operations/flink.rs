@@ -3,12 +3,17 @@
 //! A look comes before every sending: what is there already is not sent again, whoever sent it. An answer of 202 means nothing;
 //! the result is looked for.
 
+use std::time::Duration;
+
 use super::inventory::same_path;
 use super::observe::{LaunchSeen, find_jar, look_at_launch, run_jar};
 use crate::domain::ids::{JobId, TriggerId, VertexId};
 use crate::domain::job::{CheckpointEntry, CheckpointStatus, JobState};
 use crate::domain::plan::{Action, Launch, Plan, Restore, Step};
 use crate::flink::{FlinkClient, FlinkError, JobSummary, OperationState, RunJar};
+
+/// So many connections in a row that break stand for a JobManager that is gone, after it was told to end.
+const BROKEN: u32 = 5;
 
 /// What a look at the world says of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -392,13 +397,26 @@ async fn first_checkpoint(client: &FlinkClient, job: JobId) -> Result<Look, Flin
 }
 
 async fn shut_down(client: &FlinkClient, step: &Step) -> Result<Look, FlinkError> {
-    let jobs = match client.jobs_overview().await {
-        Ok(jobs) => jobs,
-        // Refused is what is wanted; anything else may be a bad connection.
-        Err(FlinkError::Unreachable { .. }) if step.sent_at.is_some() => {
-            return Ok(done("the JobManager does not answer any more"));
+    let mut broken = 0;
+    let jobs = loop {
+        match client.jobs_overview().await {
+            Ok(jobs) => break jobs,
+            // Refused is what is wanted.
+            Err(FlinkError::Unreachable { .. }) if step.sent_at.is_some() => {
+                return Ok(done("the JobManager does not answer any more"));
+            }
+            // In front of one that is gone some proxies go on accepting; a single one may be a bad connection.
+            Err(FlinkError::Broken { .. }) if step.sent_at.is_some() && broken < BROKEN => {
+                broken += 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(FlinkError::Broken { why, .. }) if step.sent_at.is_some() => {
+                return Ok(done(format!(
+                    "the JobManager does not answer any more: {BROKEN} connections in a row broke ({why})"
+                )));
+            }
+            Err(error) => return Err(error),
         }
-        Err(error) => return Err(error),
     };
     let alive: Vec<_> = jobs.iter().filter(|j| !j.state.is_terminal()).map(|j| j.name.as_str()).collect();
     if !alive.is_empty() {
