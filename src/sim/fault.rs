@@ -45,6 +45,36 @@ pub enum Fault {
         #[serde(deserialize_with = "de::millis")]
         delay: i64,
     },
+    /// The Kubernetes API server is too busy: 429 with `Retry-After`.
+    ApiBusy {
+        /// Seconds after which to try again.
+        #[serde(default = "default_wait", deserialize_with = "de::seconds")]
+        wait: f64,
+    },
+    /// The token of every client has expired (401).
+    TokenExpired,
+    /// Something is forbidden (403).
+    Forbidden {
+        /// Kubernetes' verb; `*` for all.
+        #[serde(default = "anything")]
+        verb: String,
+        /// Resource such as `pods` or `pods/log`; `*` for all.
+        #[serde(default = "anything")]
+        resource: String,
+        /// Namespace, empty for requests over all of them; `*` for all.
+        #[serde(default = "anything")]
+        namespace: String,
+    },
+    /// Every update and patch conflicts with another one (409).
+    WriteConflicts,
+    /// The webhook of the operator denies every write of its resources.
+    WebhookDenied {
+        /// What it says.
+        #[serde(default = "default_denial")]
+        message: String,
+    },
+    /// Open watches say nothing: no events, no bookmarks, and they do not end.
+    WatchSilent,
     /// Open watches end.
     WatchDropped,
     /// Watches are told that their resourceVersion is too old (410).
@@ -137,6 +167,18 @@ pub enum Fault {
 
 fn default_status() -> u16 {
     503
+}
+
+fn default_wait() -> f64 {
+    1.0
+}
+
+fn anything() -> String {
+    "*".to_owned()
+}
+
+fn default_denial() -> String {
+    "the simulated webhook denies every change".to_owned()
 }
 
 /// A fault with its time of the world, epoch milliseconds.

@@ -9,21 +9,32 @@
 //! * [`ApiServer::logs`] takes the lines that containers write ([`logs::Logs`]); they go with their pod;
 //! * a pod that has a node and is deleted through the API ends like a real one: a deletion time, a moment, then it is gone.
 
+pub mod access;
 pub mod definitions;
 pub mod failure;
 pub mod kinds;
 pub mod logs;
+pub mod managed;
 pub mod patch;
 pub mod schema;
 pub mod selector;
 pub mod store;
+pub mod strategic;
+pub mod view;
 
+mod asked;
+mod changing;
 mod discovery;
+mod listing;
+mod openapi;
+mod proxy;
 mod requests;
 mod routes;
+mod scale;
 mod service;
 mod table;
 mod watching;
+mod weather;
 
 pub use service::{Gone, KubernetesFace};
 
@@ -35,9 +46,11 @@ use axum::Router;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use access::Rule;
 use kinds::Kind;
 use logs::Logs;
-use store::{Key, Store, Write};
+use managed::Author;
+use store::{Key, Part, Store, Write};
 
 use super::operator::Release;
 use super::scenario::Scenario;
@@ -55,6 +68,7 @@ pub struct ApiServer {
 struct Inner {
     store: Mutex<Store>,
     logs: Arc<Logs>,
+    rules: Mutex<Arc<[Rule]>>,
     changed: watch::Sender<u64>,
     /// Beginning of the fault that the history was last compacted for.
     compacted_for: AtomicI64,
@@ -76,6 +90,7 @@ impl ApiServer {
             inner: Arc::new(Inner {
                 store: Mutex::new(Store::default()),
                 logs: Arc::default(),
+                rules: Mutex::new(Arc::new([])),
                 changed,
                 compacted_for: AtomicI64::new(i64::MIN),
                 world,
@@ -91,11 +106,49 @@ impl ApiServer {
         server
     }
 
-    /// Brings the server in line with a scenario: the kinds of its operator's release.
+    /// Brings the server in line with a scenario: the kinds of its operator's release, and who may do what.
     pub fn configure(&self, scenario: &Scenario) {
-        for kind in definitions::of_release(scenario.operator.version) {
+        let release = scenario.operator.version;
+        self.with_store(|store, _| {
+            store.set_release(release);
+            // They describe the fields of the release.
+            for kind in Kind::ALL {
+                if let Some(mut definition) = store.get(&definitions::key(kind)).map(|d| (**d).clone()) {
+                    definition["spec"] = definitions::spec(kind, release);
+                    let _ = store.update(&definitions::key(kind), Part::Main, 0, Write::Real, |object| {
+                        *object = definition;
+                        Ok(())
+                    });
+                }
+            }
+        });
+        self.restrict(&scenario.access);
+        for kind in definitions::of_release(release) {
             definitions::install(self, kind);
         }
+    }
+
+    /// Allows what these rules allow, and nothing else; everything if there are none.
+    pub fn restrict(&self, rules: &[Rule]) {
+        *self.inner.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules.into();
+    }
+
+    fn rules(&self) -> Arc<[Rule]> {
+        self.inner.rules.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn release(&self) -> Release {
+        self.with_store(|store, _| store.release())
+    }
+
+    /// The same as [`ApiServer::with_store`], by a named field manager: what it writes is told in `managedFields`.
+    pub fn with_store_as<R>(&self, author: Author, act: impl FnOnce(&mut Store, i64) -> R) -> R {
+        self.with_store(|store, now| {
+            store.set_author(Some(author));
+            let result = act(store, now);
+            store.set_author(None);
+            result
+        })
     }
 
     /// The kinds that are served at the moment.

@@ -10,6 +10,7 @@ use super::de;
 use super::fault::FaultSpec;
 use super::graph::Graph;
 use super::job::Restore;
+use super::kubernetes::access::Rule;
 use super::nodes::{Node, NodeSpec, QuotaSpec};
 use super::operator::Release;
 use super::spec::{CheckpointSpec, ClusterKind, ClusterSpec, FailureSpec, JobSpec, VertexSpec};
@@ -44,6 +45,9 @@ pub struct Scenario {
     /// The simulated Kubernetes operator.
     #[serde(default)]
     pub operator: OperatorSpec,
+    /// Who may do what through the Kubernetes API; everything if there is no rule.
+    #[serde(default)]
+    pub access: Vec<Rule>,
     /// Clusters that are not made by a workload.
     #[serde(default, rename = "cluster")]
     pub clusters: Vec<ClusterSpec>,

@@ -183,6 +183,12 @@ impl World {
             Fault::ApiGone
             | Fault::ApiErrors { .. }
             | Fault::ApiSlow { .. }
+            | Fault::ApiBusy { .. }
+            | Fault::TokenExpired
+            | Fault::Forbidden { .. }
+            | Fault::WriteConflicts
+            | Fault::WebhookDenied { .. }
+            | Fault::WatchSilent
             | Fault::WatchDropped
             | Fault::WatchExpired
             | Fault::FlinkGone { .. }

@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use super::ApiServer;
 use super::kinds::Kind;
+use super::kinds::columns::Cell;
+use super::schema;
+use super::schema::openapi::Style;
 use super::store::{Key, Store, Write};
 use crate::sim::operator::Release;
 
@@ -31,17 +34,14 @@ pub fn served(store: &Store, kind: Kind) -> bool {
 pub fn install(server: &ApiServer, kind: Kind) {
     // It may exist already.
     let _ = server.with_store(|store, now| {
-        let body = definition(kind, super::store::rfc3339(now));
+        let body = definition(kind, store.release(), super::store::rfc3339(now));
         store.create(key(kind), body, now, Write::Real)
     });
 }
 
-fn definition(kind: Kind, at: String) -> Value {
+/// The spec of the definition of a kind, as a release of the operator has it.
+pub(super) fn spec(kind: Kind, release: Release) -> Value {
     let info = kind.info();
-    let names = json!({
-        "plural": info.plural, "singular": info.singular, "kind": info.name, "listKind": format!("{}List", info.name),
-        "shortNames": info.short,
-    });
     let mut subresources = json!({});
     if info.status {
         subresources["status"] = json!({});
@@ -53,18 +53,44 @@ fn definition(kind: Kind, at: String) -> Value {
             "labelSelectorPath": path(scale.selector),
         });
     }
-    let condition = |kind: &str, reason: &str| json!({"type": kind, "status": "True", "lastTransitionTime": at, "reason": reason, "message": "the initial names have been accepted"});
+    let columns: Vec<Value> = info
+        .columns
+        .iter()
+        .filter_map(|column| match column.cell {
+            Cell::At(pointer, _) => {
+                Some(json!({"name": column.name, "type": "string", "jsonPath": pointer.replace('/', ".")}))
+            }
+            _ => None,
+        })
+        .collect();
+    let schema = schema::openapi::model(schema::of(kind), release, Style::Structural);
     json!({
-        "spec": {
-            "group": info.group, "scope": if info.namespaced { "Namespaced" } else { "Cluster" }, "names": names,
-            "versions": [{
-                "name": info.version, "served": true, "storage": true, "subresources": subresources,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-            }],
-        },
+        "group": info.group, "scope": if info.namespaced { "Namespaced" } else { "Cluster" }, "names": names(kind),
+        "versions": [{
+            "name": info.version, "served": true, "storage": true, "subresources": subresources,
+            "additionalPrinterColumns": columns, "schema": {"openAPIV3Schema": schema},
+        }],
+    })
+}
+
+fn names(kind: Kind) -> Value {
+    let info = kind.info();
+    json!({
+        "plural": info.plural, "singular": info.singular, "kind": info.name, "listKind": format!("{}List", info.name),
+        "shortNames": info.short,
+    })
+}
+
+fn definition(kind: Kind, release: Release, at: String) -> Value {
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": at, "reason": reason, "message": message});
+    json!({
+        "spec": spec(kind, release),
         "status": {
-            "acceptedNames": names, "storedVersions": [info.version],
-            "conditions": [condition("NamesAccepted", "NoConflicts"), condition("Established", "InitialNamesAccepted")],
+            "acceptedNames": names(kind), "storedVersions": [kind.info().version],
+            "conditions": [
+                condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+                condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+            ],
         },
     })
 }

@@ -1,13 +1,14 @@
-//! What the API server says of itself: version, groups, kinds (in the old and the aggregated form), and as much OpenAPI as `kubectl` asks for.
+//! What the API server says of itself: version, groups, kinds (in the old and the aggregated form).
 
 use serde_json::{Value, json};
 
-use super::kinds::Kind;
+use super::kinds::{EVENTS_GROUP, Kind, group_version};
 
 /// Version of the API server.
 pub const VERSION: &str = "v1.33.1";
 
-const VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const CHANGES: &[&str] = &["get", "patch", "update"];
 
 /// Answer to `/version`.
 pub fn version() -> Value {
@@ -17,20 +18,105 @@ pub fn version() -> Value {
     })
 }
 
+/// A resource as discovery tells of it.
+struct Resource {
+    name: &'static str,
+    singular: &'static str,
+    namespaced: bool,
+    /// Group, version and kind of its bodies.
+    body: (&'static str, &'static str, &'static str),
+    verbs: &'static [&'static str],
+    short: &'static [&'static str],
+    categories: &'static [&'static str],
+    /// The same of its subresources, each with its name.
+    inside: Vec<(&'static str, (&'static str, &'static str, &'static str), &'static [&'static str])>,
+}
+
+impl Resource {
+    fn of(kind: Kind) -> Self {
+        let info = kind.info();
+        let body = (info.group, info.version, info.name);
+        let mut inside = Vec::new();
+        if info.status {
+            inside.push(("status", body, CHANGES));
+        }
+        if info.scale.is_some() {
+            inside.push(("scale", ("autoscaling", "v1", "Scale"), CHANGES));
+        }
+        match kind {
+            Kind::Pod => inside.push(("log", body, &["get"])),
+            Kind::Service => {
+                let verbs: &[&str] = &["create", "delete", "get", "patch", "update"];
+                inside.push(("proxy", ("", "v1", "ServiceProxyOptions"), verbs));
+            }
+            _ => {}
+        }
+        Self {
+            name: info.plural,
+            singular: info.singular,
+            namespaced: info.namespaced,
+            body,
+            verbs: VERBS,
+            short: info.short,
+            categories: info.categories,
+            inside,
+        }
+    }
+
+    /// A kind whose objects are answers only.
+    fn review(group: &'static str, name: &'static str, singular: &'static str, kind: &'static str) -> Self {
+        Self {
+            name,
+            singular,
+            namespaced: false,
+            body: (group, "v1", kind),
+            verbs: &["create"],
+            short: &[],
+            categories: &[],
+            inside: Vec::new(),
+        }
+    }
+}
+
 /// Groups with their version, core excepted, in the order of their first kind.
-fn groups(served: &[Kind]) -> Vec<(&'static str, &'static str)> {
-    let mut groups = Vec::new();
+pub(super) fn groups(served: &[Kind]) -> Vec<(&'static str, &'static str)> {
+    let mut groups: Vec<(&str, &str)> = Vec::new();
     for kind in served {
         let pair = (kind.info().group, kind.info().version);
         if !pair.0.is_empty() && !groups.contains(&pair) {
             groups.push(pair);
         }
     }
+    groups.extend([(EVENTS_GROUP, "v1"), ("authorization.k8s.io", "v1"), ("authentication.k8s.io", "v1")]);
     groups
 }
 
-fn kinds_of(served: &[Kind], group: &str, version: &str) -> Vec<Kind> {
-    served.iter().copied().filter(|k| k.info().group == group && k.info().version == version).collect()
+fn resources(served: &[Kind], group: &str, version: &str) -> Vec<Resource> {
+    match group {
+        EVENTS_GROUP if version == "v1" => {
+            let event = Resource::of(Kind::Event);
+            vec![Resource { body: (EVENTS_GROUP, "v1", "Event"), ..event }]
+        }
+        "authorization.k8s.io" if version == "v1" => {
+            let review = |name, singular, kind| Resource::review("authorization.k8s.io", name, singular, kind);
+            vec![
+                review("selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview"),
+                review("selfsubjectrulesreviews", "selfsubjectrulesreview", "SelfSubjectRulesReview"),
+            ]
+        }
+        "authentication.k8s.io" if version == "v1" => {
+            vec![Resource::review(
+                "authentication.k8s.io",
+                "selfsubjectreviews",
+                "selfsubjectreview",
+                "SelfSubjectReview",
+            )]
+        }
+        _ => {
+            let of_group = served.iter().filter(|k| k.info().group == group && k.info().version == version);
+            of_group.copied().map(Resource::of).collect()
+        }
+    }
 }
 
 /// Answer to `/api`, old form.
@@ -60,36 +146,34 @@ fn group_of(group: &str, version: &str) -> Value {
 
 /// Answer to `/api/v1` and `/apis/<group>/<version>`; none for a group that is not there.
 pub fn resource_list(served: &[Kind], group: &str, version: &str) -> Option<Value> {
-    let kinds = kinds_of(served, group, version);
-    if kinds.is_empty() {
-        return None;
-    }
-    let mut resources = Vec::new();
-    for kind in kinds {
-        let info = kind.info();
-        let mut resource = json!({
-            "name": info.plural, "singularName": info.singular, "namespaced": info.namespaced, "kind": info.name,
-            "verbs": VERBS, "shortNames": info.short,
+    let mut list = Vec::new();
+    for resource in resources(served, group, version) {
+        let mut one = json!({
+            "name": resource.name, "singularName": resource.singular, "namespaced": resource.namespaced,
+            "kind": resource.body.2, "verbs": resource.verbs,
         });
-        if !info.categories.is_empty() {
-            resource["categories"] = json!(info.categories);
+        if !resource.short.is_empty() {
+            one["shortNames"] = json!(resource.short);
         }
-        resources.push(resource);
-        if info.status {
-            resources.push(json!({
-                "name": format!("{}/status", info.plural), "singularName": "", "namespaced": info.namespaced, "kind": info.name,
-                "verbs": ["get", "patch", "update"],
-            }));
+        if !resource.categories.is_empty() {
+            one["categories"] = json!(resource.categories);
         }
-        if kind == Kind::Service {
-            resources.push(json!({
-                "name": "services/proxy", "singularName": "", "namespaced": true, "kind": "ServiceProxyOptions",
-                "verbs": ["create", "delete", "get", "patch", "update"],
-            }));
+        list.push(one);
+        for (name, body, verbs) in &resource.inside {
+            let mut one = json!({
+                "name": format!("{}/{name}", resource.name), "singularName": "", "namespaced": resource.namespaced,
+                "kind": body.2, "verbs": verbs,
+            });
+            if (body.0, body.1) != (group, version) {
+                (one["group"], one["version"]) = (body.0.into(), body.1.into());
+            }
+            list.push(one);
         }
     }
-    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}))
+    let group_version = group_version(group, version);
+    let document =
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list});
+    (!list.is_empty()).then_some(document)
 }
 
 /// Answer to `/api` (`core`) and `/apis` in the aggregated form.
@@ -98,7 +182,7 @@ pub fn aggregated(served: &[Kind], core: bool) -> Value {
     let items: Vec<Value> = groups
         .into_iter()
         .map(|(group, version)| {
-            let resources: Vec<Value> = kinds_of(served, group, version).into_iter().map(aggregated_kind).collect();
+            let resources: Vec<Value> = resources(served, group, version).iter().map(aggregated_resource).collect();
             json!({
                 "metadata": {"name": group, "creationTimestamp": null},
                 "versions": [{"version": version, "resources": resources, "freshness": "Current"}],
@@ -108,73 +192,25 @@ pub fn aggregated(served: &[Kind], core: bool) -> Value {
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 }
 
-fn aggregated_kind(kind: Kind) -> Value {
-    let info = kind.info();
-    let response = json!({"group": info.group, "version": info.version, "kind": info.name});
-    let mut resource = json!({
-        "resource": info.plural, "responseKind": response, "scope": if info.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": info.singular, "verbs": VERBS, "shortNames": info.short,
+fn aggregated_resource(resource: &Resource) -> Value {
+    let response = |body: &(&str, &str, &str)| json!({"group": body.0, "version": body.1, "kind": body.2});
+    let mut one = json!({
+        "resource": resource.name, "responseKind": response(&resource.body),
+        "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": resource.singular, "verbs": resource.verbs,
     });
-    if !info.categories.is_empty() {
-        resource["categories"] = json!(info.categories);
+    if !resource.short.is_empty() {
+        one["shortNames"] = json!(resource.short);
     }
-    if info.status {
-        resource["subresources"] =
-            json!([{"subresource": "status", "responseKind": response, "verbs": ["get", "patch", "update"]}]);
+    if !resource.categories.is_empty() {
+        one["categories"] = json!(resource.categories);
     }
-    resource
-}
-
-/// Answer to `/openapi/v3`.
-pub fn openapi_index(served: &[Kind]) -> Value {
-    let mut paths = serde_json::Map::new();
-    let core = ("", "v1");
-    for (group, version) in std::iter::once(core).chain(groups(served)) {
-        let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
-        paths.insert(path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash=1")}));
-    }
-    json!({"paths": paths})
-}
-
-/// Answer to `/openapi/v3/...`: schemas that allow everything, so that `kubectl` leaves validation to the server.
-pub fn openapi(served: &[Kind], group: &str, version: &str) -> Option<Value> {
-    let kinds = kinds_of(served, group, version);
-    if kinds.is_empty() {
-        return None;
-    }
-    let (mut paths, mut schemas) = (serde_json::Map::new(), serde_json::Map::new());
-    for kind in kinds {
-        let info = kind.info();
-        let gvk = json!({"group": info.group, "version": info.version, "kind": info.name});
-        let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        let path = if info.namespaced {
-            format!("{root}/namespaces/{{namespace}}/{}/{{name}}", info.plural)
-        } else {
-            format!("{root}/{}/{{name}}", info.plural)
-        };
-        let parameters: Vec<Value> = ["dryRun", "fieldManager", "fieldValidation"]
+    if !resource.inside.is_empty() {
+        let inside = resource
+            .inside
             .iter()
-            .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string"}}))
-            .collect();
-        let write = json!({"parameters": parameters, "responses": {}, "x-kubernetes-group-version-kind": gvk});
-        paths.insert(path, json!({"patch": write, "put": write}));
-        let name =
-            format!("{}.{}.{}", if group.is_empty() { "io.k8s.api.core" } else { group }, info.version, info.name);
-        schemas.insert(
-            name,
-            json!({
-                "type": "object", "x-kubernetes-preserve-unknown-fields": true, "x-kubernetes-group-version-kind": [gvk],
-                "description": format!("{} of the embedded cluster.", info.name),
-                "properties": {
-                    "apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"},
-                    "spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-                    "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-                },
-            }),
-        );
+            .map(|(name, body, verbs)| json!({"subresource": name, "responseKind": response(body), "verbs": verbs}));
+        one["subresources"] = inside.collect::<Vec<_>>().into();
     }
-    Some(json!({
-        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths,
-        "components": {"schemas": schemas},
-    }))
+    one
 }

@@ -1,243 +1,297 @@
-//! Requests on objects: list, get, create, update, patch, delete.
-
-use std::ops::Bound;
-use std::sync::Arc;
+//! Requests on objects: what may be done, then get, create, delete. Lists are in `listing`, changes in `changing`, watches in `watching`.
 
 use axum::body::Body;
 use axum::http::{Method, Response};
 use serde_json::{Value, json};
 
+use super::access::Action;
+use super::asked::{Asked, Form, Unknown, created, json_response, warn};
 use super::failure::Failure;
 use super::kinds::Kind;
-use super::patch;
-use super::routes::{Asked, created, json_response};
 use super::selector::Selector;
+use super::store::deletion::{Deletion, Propagation};
 use super::store::{Key, Part, Write};
-use super::table::{Include, table};
-use super::{ApiServer, watching};
+use super::table::{partial, table};
+use super::view::View;
+use super::{ApiServer, changing, listing, logs, scale, schema, watching};
 
-/// What a request is about.
+/// The collection that a request is about.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub kind: Kind,
+    pub view: View,
+    /// Empty for all, and for kinds without.
+    pub namespace: String,
+}
+
+/// What of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// All objects of a kind.
+    /// All objects.
     Collection,
     /// One.
     Object(Key),
     /// The status of one.
     Status(Key),
+    /// The scale of one.
+    Scale(Key),
+    /// The log of a pod.
+    Log(Key),
+}
+
+impl Place {
+    fn parts(&self) -> (&str, &str) {
+        match self {
+            Self::Collection => ("", ""),
+            Self::Object(key) => (&key.name, ""),
+            Self::Status(key) => (&key.name, "/status"),
+            Self::Scale(key) => (&key.name, "/scale"),
+            Self::Log(key) => (&key.name, "/log"),
+        }
+    }
+}
+
+/// What a request wants to do, in Kubernetes' words.
+fn action(target: &Target, place: &Place, asked: &Asked) -> Result<Action, Failure> {
+    let collection = *place == Place::Collection;
+    let verb = match asked.method {
+        Method::GET | Method::HEAD if !collection => "get",
+        Method::GET if asked.flag("watch") => "watch",
+        Method::GET => "list",
+        Method::POST if collection => "create",
+        Method::PUT if !collection => "update",
+        Method::PATCH if !collection => "patch",
+        Method::DELETE if collection => "deletecollection",
+        Method::DELETE => "delete",
+        _ => return Err(Failure::method_not_allowed()),
+    };
+    let (name, sub) = place.parts();
+    Ok(Action {
+        verb: verb.to_owned(),
+        group: target.view.group(target.kind).to_owned(),
+        resource: format!("{}{sub}", target.kind.info().plural),
+        namespace: target.namespace.clone(),
+        name: name.to_owned(),
+    })
 }
 
 pub(super) fn answer(
     server: ApiServer,
-    kind: Kind,
-    namespace: &str,
+    target: &Target,
     place: Place,
     asked: &Asked,
 ) -> Result<Response<Body>, Failure> {
-    let write = match asked.parameter("dryRun") {
-        "" => Write::Real,
-        "All" => Write::DryRun,
-        other => {
-            return Err(Failure::bad_request(format!("Invalid value: [{other:?}]: dryRun: Unsupported value")));
+    let action = action(target, &place, asked)?;
+    server.admit(&action, target.kind)?;
+    match (place, action.verb.as_str()) {
+        (Place::Collection, "watch") => watching::watch(server, target, asked),
+        (Place::Collection, "list") => listing::list(&server, target, asked),
+        (Place::Collection, "create") => create(&server, target, asked),
+        (Place::Collection, _) => delete_collection(&server, target, asked),
+        (Place::Object(key) | Place::Status(key), "get") => {
+            let object = server.get(&key).ok_or_else(|| Failure::not_found(key.kind, &key.name))?;
+            one(&server, target, &object, asked)
         }
-    };
-    match place {
-        Place::Collection => match asked.method {
-            Method::GET if asked.flag("watch") => watching::watch(server, kind, namespace, asked),
-            Method::GET => list(&server, kind, namespace, asked),
-            Method::POST => create(&server, kind, namespace, asked, write),
-            _ => Err(Failure::method_not_allowed()),
-        },
-        Place::Object(key) => match asked.method {
-            Method::GET => {
-                let object = server.get(&key).ok_or_else(|| Failure::not_found(kind, &key.name))?;
-                Ok(one(&server, kind, &object, asked))
-            }
-            Method::DELETE => delete(&server, &key, asked, write),
-            _ => change(&server, &key, Part::Main, asked, write),
-        },
-        Place::Status(key) => match asked.method {
-            Method::GET => {
-                let object = server.get(&key).ok_or_else(|| Failure::not_found(kind, &key.name))?;
-                Ok(one(&server, kind, &object, asked))
-            }
-            _ => change(&server, &key, Part::Status, asked, write),
-        },
+        (Place::Object(key), "delete") => delete(&server, target, &key, asked),
+        (Place::Object(key), _) => changing::change(&server, target, &key, Part::Main, asked),
+        (Place::Status(key), "update" | "patch") => changing::change(&server, target, &key, Part::Status, asked),
+        (Place::Scale(key), "get" | "update" | "patch") => scale::answer(&server, &key, asked),
+        (Place::Log(key), "get") => logs::answer(&server, &key, asked),
+        _ => Err(Failure::method_not_allowed()),
     }
 }
 
-fn one(server: &ApiServer, kind: Kind, object: &Value, asked: &Asked) -> Response<Body> {
-    if asked.wants_table() {
-        let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-        let include = Include::parse(asked.parameter("includeObject"));
-        return json_response(table(kind, [object].into_iter(), meta, include, server.world().now()));
-    }
-    json_response(object.clone())
-}
-
-/// A token says which version the list is of and which object comes next.
-fn token(version: u64, after: &Key) -> String {
-    format!("{version}~{}~{}", after.namespace, after.name)
-}
-
-fn list(server: &ApiServer, kind: Kind, namespace: &str, asked: &Asked) -> Result<Response<Body>, Failure> {
-    let selector = Selector::parse(asked.parameter("labelSelector"), asked.parameter("fieldSelector"))?;
-    let limit = match asked.parameter("limit") {
-        "" | "0" => usize::MAX,
-        text => text.parse().map_err(|_| Failure::bad_request(format!("invalid limit {text:?}")))?,
-    };
-    let from = match asked.parameter("continue") {
-        "" => None,
-        text => {
-            let mut parts = text.splitn(3, '~');
-            let version = parts.next().and_then(|v| v.parse::<u64>().ok());
-            match (version, parts.next(), parts.next()) {
-                (Some(version), Some(namespace), Some(name)) => Some((version, Key::new(kind, namespace, name))),
-                _ => return Err(Failure::bad_request("continue key is not valid")),
-            }
-        }
-    };
-    let (mut objects, version) = server.with_store(|store, _| {
-        let version = from.as_ref().map_or(store.version(), |(version, _)| *version);
-        if version < store.oldest() {
-            return Err(Failure::token_expired());
-        }
-        let after = from.as_ref().map_or(Bound::Unbounded, |(_, key)| Bound::Excluded(key));
-        let objects: Vec<(Key, Arc<Value>)> = store
-            .list(kind, namespace)
-            .filter(|(key, _)| match after {
-                Bound::Excluded(after) => *key > after,
-                _ => true,
-            })
-            .filter(|(_, object)| selector.matches(object))
-            .map(|(key, object)| (key.clone(), object.clone()))
-            .collect();
-        Ok((objects, version))
-    })?;
-    let remaining = objects.len().saturating_sub(limit);
-    objects.truncate(limit);
-    let mut meta = json!({"resourceVersion": version.to_string()});
-    if remaining > 0
-        && let Some((last, _)) = objects.last()
-    {
-        meta["continue"] = token(version, last).into();
-        meta["remainingItemCount"] = remaining.into();
-    }
-    if asked.wants_table() {
-        let include = Include::parse(asked.parameter("includeObject"));
-        let rows = objects.iter().map(|(_, o)| o.as_ref());
-        return Ok(json_response(table(kind, rows, meta, include, server.world().now())));
-    }
-    let items: Vec<&Value> = objects.iter().map(|(_, o)| o.as_ref()).collect();
-    Ok(json_response(json!({
-        "kind": format!("{}List", kind.info().name), "apiVersion": kind.api_version(), "metadata": meta, "items": items,
-    })))
-}
-
-fn body(asked: &Asked) -> Result<Value, Failure> {
-    if asked.content_type.contains("yaml") {
-        let text = std::str::from_utf8(&asked.body).map_err(|e| Failure::bad_request(e.to_string()))?;
-        return serde_saphyr::from_str(text).map_err(|e| Failure::bad_request(format!("the body is not YAML: {e}")));
-    }
-    if asked.content_type.contains("protobuf") {
-        return Err(Failure::unsupported_media_type(&asked.content_type));
-    }
-    serde_json::from_slice(&asked.body).map_err(|e| Failure::bad_request(format!("the body is not JSON: {e}")))
-}
-
-fn name_of(object: &Value) -> &str {
-    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
-}
-
-fn create(
+/// An answer with one object in the form that is wanted.
+pub(super) fn one(
     server: &ApiServer,
-    kind: Kind,
-    namespace: &str,
+    target: &Target,
+    object: &Value,
     asked: &Asked,
-    write: Write,
 ) -> Result<Response<Body>, Failure> {
-    let mut object = body(asked)?;
+    Ok(json_response(&match asked.form()? {
+        Form::Whole => target.view.show(object.clone()),
+        Form::Partial => partial(object),
+        Form::Table(include) => {
+            let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+            table(target.kind, [object].into_iter(), meta, include, server.world().now())
+        }
+    }))
+}
+
+/// Checks an object that came from outside, and takes out what its kind does not have; returns what to warn of.
+pub(super) fn admit(kind: Kind, object: &mut Value, asked: &Asked, server: &ApiServer) -> Result<Vec<String>, Failure> {
+    let release = server.release();
+    let unknown: Vec<String> =
+        schema::prune(kind, object, release).iter().map(|path| format!("unknown field {path:?}")).collect();
+    match asked.unknown()? {
+        Unknown::Refused if !unknown.is_empty() => {
+            let why = format!("strict decoding error: {}", unknown.join(", "));
+            return Err(Failure::undecodable(kind, &why));
+        }
+        _ => {}
+    }
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    schema::check(kind, &name, object, release)?;
+    Ok(if asked.unknown()? == Unknown::Warned { unknown } else { Vec::new() })
+}
+
+/// The kind and the version of a body must be those of the address.
+pub(super) fn fits_address(target: &Target, object: &Value) -> Result<(), Failure> {
     if !object.is_object() {
         return Err(Failure::bad_request("the body is not an object"));
     }
-    if kind.info().namespaced && namespace.is_empty() {
-        return Err(Failure::bad_request("an object of this kind is created in a namespace"));
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (name, version) = (target.kind.info().name, target.view.api_version(target.kind));
+    if !text("kind").is_empty() && text("kind") != name {
+        return Err(Failure::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {name}: no kind {:?} is registered for it here",
+            text("kind"),
+            text("apiVersion"),
+            text("kind")
+        )));
     }
-    let created_object = server.with_store(|store, now| {
-        let mut name = name_of(&object).to_owned();
-        if let (true, Some(prefix)) =
-            (name.is_empty(), object.pointer("/metadata/generateName").and_then(Value::as_str))
+    if !text("apiVersion").is_empty() && text("apiVersion") != version {
+        return Err(Failure::bad_request(format!(
+            "the API version in the data ({}) does not match the expected API version ({version})",
+            text("apiVersion")
+        )));
+    }
+    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    if !namespace.is_empty() && namespace != target.namespace {
+        return Err(Failure::bad_request(format!(
+            "the namespace of the provided object does not match the namespace sent on the request ({namespace} and {})",
+            target.namespace
+        )));
+    }
+    Ok(())
+}
+
+fn create(server: &ApiServer, target: &Target, asked: &Asked) -> Result<Response<Body>, Failure> {
+    let (kind, write, author) = (target.kind, asked.write()?, asked.author("")?);
+    let object = asked.document()?;
+    fits_address(target, &object)?;
+    let mut object = target.view.store(object);
+    if kind.info().namespaced && target.namespace.is_empty() {
+        return Err(Failure::bad_request("an empty namespace may not be set during creation"));
+    }
+    let warnings = admit(kind, &mut object, asked, server)?;
+    if let (Value::Object(map), true) = (&mut object, kind.info().status) {
+        map.shift_remove("status");
+    }
+    if let Some(Value::Object(meta)) = object.get_mut("metadata") {
+        for name in
+            ["managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "uid", "generation"]
         {
-            name = format!("{prefix}{:05x}", store.version());
-            object["metadata"]["name"] = name.clone().into();
+            meta.shift_remove(name);
         }
-        store.create(Key::new(kind, namespace, &name), object, now, write)
+    }
+    if kind == Kind::Namespace {
+        object["status"] = json!({"phase": "Active"});
+    }
+    let made = server.with_store_as(author, |store, now| {
+        let text = |object: &Value, name: &str| {
+            object["metadata"].get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let mut name = text(&object, "name");
+        if name.is_empty() && !text(&object, "generateName").is_empty() {
+            name = format!("{}{}", text(&object, "generateName"), suffix(store.version()));
+        }
+        store.create(Key::new(kind, &target.namespace, &name), object, now, write)
     })?;
-    Ok(created((*created_object).clone()))
+    let mut response = one(server, target, &made, asked)?;
+    *response.status_mut() = axum::http::StatusCode::CREATED;
+    warn(&mut response, &warnings);
+    Ok(response)
 }
 
-fn change(server: &ApiServer, key: &Key, part: Part, asked: &Asked, write: Write) -> Result<Response<Body>, Failure> {
-    let document = body(asked)?;
-    let media = asked.content_type.split(';').next().unwrap_or_default().trim();
-    let apply = media == "application/apply-patch+yaml";
-    let result = server.with_store(|store, now| {
-        if apply && store.get(key).is_none() {
-            return store.create(key.clone(), document.clone(), now, write).map(|object| (object, true));
-        }
-        let edit = |object: &mut Value| match (asked.method.as_str(), media) {
-            ("PUT", _) => {
-                if name_of(&document) != key.name {
-                    let why = "the name of the object does not match the name on the URL";
-                    return Err(Failure::bad_request(why));
-                }
-                *object = document.clone();
-                Ok(())
+/// Five characters that make a name unique.
+fn suffix(version: u64) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut n = u128::from(version).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (0..5)
+        .map(|_| {
+            let letter = LETTERS[(n % LETTERS.len() as u128) as usize];
+            n /= LETTERS.len() as u128;
+            char::from(letter)
+        })
+        .collect()
+}
+
+/// `DeleteOptions`, from the body or the query.
+struct Options {
+    deletion: Deletion,
+    write: Write,
+    preconditions: Value,
+}
+
+impl Options {
+    fn parse(asked: &Asked) -> Result<Self, Failure> {
+        let body: Value = if asked.body.is_empty() { json!({}) } else { asked.document()? };
+        let write =
+            if body.get("dryRun").is_some_and(|d| *d == json!(["All"])) { Write::DryRun } else { asked.write()? };
+        let word =
+            body.get("propagationPolicy").and_then(Value::as_str).unwrap_or(asked.parameter("propagationPolicy"));
+        let propagation = match word {
+            "" | "Background" => Propagation::Background,
+            "Foreground" => Propagation::Foreground,
+            "Orphan" => Propagation::Orphan,
+            other => {
+                let why = format!(
+                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+                );
+                return Err(Failure::bad_request(why));
             }
-            ("PATCH", "application/json-patch+json") => patch::json_patch(object, &document),
-            ("PATCH", "application/merge-patch+json" | "application/apply-patch+yaml") => {
-                patch::merge(object, &document);
-                Ok(())
-            }
-            ("PATCH", "application/strategic-merge-patch+json") if key.kind.info().group.contains('.') => {
-                Err(Failure::unsupported_media_type(media))
-            }
-            // Lists of the few core objects here are small: merging as a merge patch does is near enough.
-            ("PATCH", "application/strategic-merge-patch+json") => {
-                patch::merge(object, &document);
-                Ok(())
-            }
-            ("PATCH", other) => Err(Failure::unsupported_media_type(other)),
-            _ => Err(Failure::method_not_allowed()),
         };
-        store.update(key, part, now, write, edit).map(|object| (object, false))
-    });
-    match result {
-        Ok((object, true)) => Ok(created((*object).clone())),
-        Ok((object, false)) => {
-            tracing::debug!(agent = asked.user_agent, name = key.name, "changed");
-            Ok(one(server, key.kind, &object, asked))
-        }
-        Err(failure) => Err(failure),
+        let grace = body.get("gracePeriodSeconds").and_then(Value::as_i64);
+        let grace = grace.or_else(|| asked.parameter("gracePeriodSeconds").parse().ok());
+        let preconditions = body.get("preconditions").cloned().unwrap_or_default();
+        Ok(Self { deletion: Deletion { propagation, grace }, write, preconditions })
     }
 }
 
-fn delete(server: &ApiServer, key: &Key, asked: &Asked, write: Write) -> Result<Response<Body>, Failure> {
-    let options: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
-    let write = if options.get("dryRun").is_some_and(|d| *d == json!(["All"])) { Write::DryRun } else { write };
+fn delete(server: &ApiServer, target: &Target, key: &Key, asked: &Asked) -> Result<Response<Body>, Failure> {
+    let options = Options::parse(asked)?;
     let object = server.with_store(|store, now| {
         let present = store.get(key).ok_or_else(|| Failure::not_found(key.kind, &key.name))?;
-        for (wanted, field) in [("/preconditions/uid", "uid"), ("/preconditions/resourceVersion", "resourceVersion")] {
-            if options.pointer(wanted).is_some_and(|w| Some(w) != present.pointer(&format!("/metadata/{field}"))) {
-                return Err(Failure::conflict(key.kind, &key.name));
+        for field in ["uid", "resourceVersion"] {
+            let (wanted, is) = (options.preconditions.get(field), present["metadata"].get(field));
+            if wanted.is_some_and(|w| !w.is_null()) && wanted != is {
+                return Err(Failure::precondition(key.kind, &key.name, field, wanted, is));
             }
         }
-        store.delete(key, now, write)
+        store.delete_with(key, options.deletion, now, options.write)
     })?;
     if object.pointer("/metadata/deletionTimestamp").is_some() {
-        return Ok(json_response((*object).clone()));
+        return one(server, target, &object, asked);
     }
     let info = key.kind.info();
-    Ok(json_response(json!({
+    Ok(json_response(&json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
         "details": {"name": key.name, "group": info.group, "kind": info.plural, "uid": object["metadata"]["uid"]},
     })))
+}
+
+fn delete_collection(server: &ApiServer, target: &Target, asked: &Asked) -> Result<Response<Body>, Failure> {
+    let options = Options::parse(asked)?;
+    let selector = Selector::of(target.kind, asked)?;
+    let objects: Vec<_> = server.with_store(|store, now| {
+        let chosen: Vec<Key> = store
+            .list(target.kind, &target.namespace)
+            .filter(|(_, object)| selector.matches(object))
+            .map(|(key, _)| key.clone())
+            .collect();
+        // One that went meanwhile with its owner is gone as wanted.
+        chosen.iter().filter_map(|key| store.delete_with(key, options.deletion, now, options.write).ok()).collect()
+    });
+    let meta = json!({"resourceVersion": server.with_store(|store, _| store.version()).to_string()});
+    let objects = objects.iter().map(AsRef::as_ref);
+    Ok(json_response(&listing::document(server, target, asked.form()?, meta, objects)))
+}
+
+/// Answers a review: an object that is not stored.
+pub(super) fn reviewed(asked: &Asked, answer: impl FnOnce(Value) -> Value) -> Result<Response<Body>, Failure> {
+    if asked.method != Method::POST {
+        return Err(Failure::method_not_allowed());
+    }
+    Ok(created(&answer(asked.document()?)))
 }

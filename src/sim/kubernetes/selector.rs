@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use super::asked::Asked;
 use super::failure::Failure;
+use super::kinds::Kind;
 
 /// What a list or watch is restricted to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,16 +36,83 @@ impl Selector {
         Ok(Self { labels: requirements(labels)?, fields: requirements(fields)? })
     }
 
+    /// The selectors of a request for objects of a kind.
+    ///
+    /// # Errors
+    /// 400 with what is wrong, such as a field that objects of the kind are not selected by.
+    pub(super) fn of(kind: Kind, asked: &Asked) -> Result<Self, Failure> {
+        let mut selector = Self::parse(asked.parameter("labelSelector"), asked.parameter("fieldSelector"))?;
+        for field in &mut selector.fields {
+            if let (Kind::Event, Some(part)) = (kind, field.key.strip_prefix("regarding.")) {
+                field.key = format!("involvedObject.{part}");
+            }
+            if !fields(kind).contains(&field.key.as_str()) {
+                return Err(Failure::bad_request(format!(
+                    "Unable to find {:?} that match label selector {:?}, field selector {:?}: field label not supported: {}",
+                    kind.resource(),
+                    asked.parameter("labelSelector"),
+                    asked.parameter("fieldSelector"),
+                    field.key
+                )));
+            }
+        }
+        Ok(selector)
+    }
+
+    /// Everything is selected.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
     /// Whether an object is selected.
     pub fn matches(&self, object: &Value) -> bool {
         let label = |key: &str| object.pointer("/metadata/labels").and_then(|l| l.get(key)).and_then(Value::as_str);
         let field = |key: &str| {
             let pointer = format!("/{}", key.replace('.', "/"));
-            object.pointer(&pointer).and_then(Value::as_str)
+            match object.pointer(&pointer) {
+                Some(Value::String(text)) => Some(text.clone()),
+                Some(Value::Bool(truth)) => Some(truth.to_string()),
+                _ => None,
+            }
         };
         self.labels.iter().all(|r| r.holds(label(&r.key)))
             // A field that is not there is the empty text.
-            && self.fields.iter().all(|r| r.holds(Some(field(&r.key).unwrap_or_default())))
+            && self.fields.iter().all(|r| r.holds(Some(&field(&r.key).unwrap_or_default())))
+    }
+}
+
+/// The fields that objects of a kind can be selected by.
+fn fields(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Pod => &[
+            "metadata.name",
+            "metadata.namespace",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.nominatedNodeName",
+            "status.phase",
+            "status.podIP",
+        ],
+        Kind::Event => &[
+            "metadata.name",
+            "metadata.namespace",
+            "involvedObject.apiVersion",
+            "involvedObject.fieldPath",
+            "involvedObject.kind",
+            "involvedObject.name",
+            "involvedObject.namespace",
+            "involvedObject.resourceVersion",
+            "involvedObject.uid",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        Kind::Node => &["metadata.name", "spec.unschedulable"],
+        Kind::Namespace => &["metadata.name", "status.phase"],
+        _ => &["metadata.name", "metadata.namespace"],
     }
 }
 
@@ -119,5 +188,7 @@ mod tests {
         assert!(!selects("missing", ""));
         assert!(!selects("", "involvedObject.kind=FlinkDeployment"));
         assert!(Selector::parse("a in b", "").is_err());
+        let node = json!({"spec": {"unschedulable": true}});
+        assert!(Selector::parse("", "spec.unschedulable=true").unwrap().matches(&node));
     }
 }

@@ -4,15 +4,14 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, Response, StatusCode};
 
 use super::ApiServer;
-use super::failure::Failure;
-use super::routes::{answer, refuse};
-use crate::sim::fault::Fault;
+use super::asked::refuse;
+use super::routes::answer;
+use super::weather::Weather;
 
 /// The API server takes no connections at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,33 +61,6 @@ where
     }
 }
 
-/// What faults do to a request before it is looked at.
-#[derive(Debug, Default)]
-struct Weather {
-    gone: bool,
-    status: Option<u16>,
-    delay: Duration,
-}
-
-impl Weather {
-    fn now(server: &ApiServer) -> Self {
-        server.world().with(|world| {
-            let mut weather = Self::default();
-            for fault in world.faults().acting() {
-                match fault {
-                    Fault::ApiGone => weather.gone = true,
-                    Fault::ApiErrors { status } => weather.status = Some(*status),
-                    Fault::ApiSlow { delay } => {
-                        weather.delay += Duration::from_millis(u64::try_from(*delay).unwrap_or(0))
-                    }
-                    _ => {}
-                }
-            }
-            weather
-        })
-    }
-}
-
 async fn handle(server: ApiServer, request: Request<Body>) -> Result<Response<Body>, Gone> {
     // The way to order faults must stay open while they act.
     if !request.uri().path().starts_with("/sim/") {
@@ -99,8 +71,8 @@ async fn handle(server: ApiServer, request: Request<Body>) -> Result<Response<Bo
         if !weather.delay.is_zero() {
             tokio::time::sleep(weather.delay).await;
         }
-        if let Some(status) = weather.status {
-            return Ok(refuse(&Failure::ordered(status)));
+        if let Some(failure) = weather.refused {
+            return Ok(refuse(&failure));
         }
     }
     Ok(answer(server, request).await.unwrap_or_else(|failure| refuse(&failure)))

@@ -13,12 +13,16 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::kinds::Kind;
+use super::kinds::{FLINK_GROUP, Kind};
+use super::managed::{self, Author};
 use super::schema;
 use crate::sim::noise::hash128;
+use crate::sim::operator::Release;
 pub use history::Change;
 use history::History;
 
+/// Field manager of the operator: the name of its HTTP client, as it names none.
+const OPERATOR: &str = "fabric8-kubernetes-client";
 /// Events kept at most; the oldest go first.
 const EVENTS: usize = 20_000;
 
@@ -74,6 +78,10 @@ pub struct Store {
     events: VecDeque<Key>,
     /// Pods that went since the last look.
     gone_pods: Vec<Key>,
+    /// Release of the operator whose definitions are installed.
+    release: Release,
+    /// Who writes at the moment.
+    author: Option<Author>,
 }
 
 impl Store {
@@ -90,6 +98,26 @@ impl Store {
     /// Forgets the past, as a compaction does: nobody can begin from a version that was seen up to now, open watches go on.
     pub fn compact(&mut self) {
         self.history.compact();
+    }
+
+    /// Release of the operator whose definitions are installed.
+    pub(super) fn release(&self) -> Release {
+        self.release
+    }
+
+    pub(super) fn set_release(&mut self, release: Release) {
+        self.release = release;
+    }
+
+    pub(super) fn set_author(&mut self, author: Option<Author>) {
+        self.author = author;
+    }
+
+    /// Who is told to have written: the named author, else for the operator's kinds the operator. Other controllers leave no trace.
+    fn author(&self, kind: Kind, part: Part) -> Option<Author> {
+        let subresource = if part == Part::Status { "status" } else { "" };
+        let operator = || Author { manager: OPERATOR.to_owned(), subresource };
+        self.author.clone().or_else(|| (kind.info().group == FLINK_GROUP).then(operator))
     }
 
     /// One object.
@@ -160,7 +188,9 @@ impl Store {
         if self.objects.contains_key(&key) {
             return Err(Failure::already_exists(key.kind, &key.name));
         }
-        schema::check(key.kind, &key.name, &object)?;
+        if key.kind.info().custom {
+            schema::check(key.kind, &key.name, &object, self.release)?;
+        }
         self.created += 1;
         let uid = hash128(&[key.kind.info().plural, &key.namespace, &key.name, &self.created.to_string()]);
         let info = key.kind.info();
@@ -178,6 +208,11 @@ impl Store {
         meta["creationTimestamp"] = rfc3339(now).into();
         if info.generation {
             meta["generation"] = 1.into();
+        }
+        if object.pointer("/metadata/managedFields").is_none()
+            && let Some(author) = self.author(key.kind, Part::Main)
+        {
+            managed::updated(key.kind, None, &mut object, Some(&author), self.release, now);
         }
         if let (Kind::Event, Write::Real) = (key.kind, write) {
             self.events.push_back(key.clone());
@@ -214,9 +249,17 @@ impl Store {
             return Err(Failure::bad_request("the object must stay an object"));
         }
         settle(key, &before, &mut after, part);
-        schema::check(key.kind, &key.name, &after)?;
+        if key.kind.info().custom {
+            schema::check(key.kind, &key.name, &after, self.release)?;
+        }
         if after == *before {
             return Ok(before);
+        }
+        // Entries that the change itself wrote are right already.
+        let managers = |object: &Value| object.pointer("/metadata/managedFields").cloned();
+        let author = self.author(key.kind, part);
+        if managers(&after) == managers(&before) && (author.is_some() || managers(&before).is_some()) {
+            managed::updated(key.kind, Some(&before), &mut after, author.as_ref(), self.release, now);
         }
         if key.kind.info().generation && before.get("spec") != after.get("spec") {
             let generation = before.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();

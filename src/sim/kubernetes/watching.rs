@@ -10,12 +10,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ApiServer;
+use super::asked::{Asked, Form};
 use super::failure::Failure;
-use super::kinds::Kind;
-use super::routes::Asked;
+use super::listing::{invalid, version};
+use super::requests::Target;
 use super::selector::Selector;
 use super::store::Change;
-use super::table::{Include, table};
+use super::table::{partial, table};
 use crate::sim::fault::Fault;
 
 /// Time between bookmarks. The real server's is about a minute; clients must not depend on it.
@@ -27,10 +28,9 @@ const LONGEST: u64 = 1_800;
 
 struct Watching {
     server: ApiServer,
-    kind: Kind,
-    namespace: String,
+    target: Target,
     selector: Selector,
-    include: Option<Include>,
+    form: Form,
     bookmarks: bool,
     cursor: u64,
     /// Lines that go out before anything else.
@@ -45,31 +45,32 @@ struct Watching {
 }
 
 /// Opens a watch.
-pub(super) fn watch(server: ApiServer, kind: Kind, namespace: &str, asked: &Asked) -> Result<Response<Body>, Failure> {
-    let selector = Selector::parse(asked.parameter("labelSelector"), asked.parameter("fieldSelector"))?;
-    let from = match asked.parameter("resourceVersion") {
-        "" | "0" => None,
-        text => {
-            Some(text.parse::<u64>().map_err(|_| Failure::bad_request(format!("invalid resource version {text:?}")))?)
+pub(super) fn watch(server: ApiServer, target: &Target, asked: &Asked) -> Result<Response<Body>, Failure> {
+    let selector = Selector::of(target.kind, asked)?;
+    let from = version(asked.parameter("resourceVersion"))?.filter(|v| *v > 0);
+    let matching = asked.parameter("resourceVersionMatch");
+    let initial = match asked.parameter("sendInitialEvents") {
+        "" if !matching.is_empty() => {
+            return Err(invalid(
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ));
         }
+        "" => false,
+        _ if matching != "NotOlderThan" => {
+            return Err(invalid(
+                "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            ));
+        }
+        word => matches!(word, "true" | "1"),
     };
-    let initial = asked.flag("sendInitialEvents");
-    if initial && asked.parameter("resourceVersionMatch") != "NotOlderThan" {
-        let mut failure = Failure::bad_request(
-            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        );
-        (failure.code, failure.reason) = (422, "Invalid");
-        return Err(failure);
-    }
     let seconds = asked.parameter("timeoutSeconds").parse::<u64>().ok().filter(|s| *s > 0).unwrap_or(LONGEST);
     let begun = Instant::now();
     let mut watching = Watching {
         changed: server.changes(),
         opened: server.world().now(),
-        kind,
-        namespace: namespace.to_owned(),
+        target: target.clone(),
         selector,
-        include: asked.wants_table().then(|| Include::parse(asked.parameter("includeObject"))),
+        form: asked.form()?,
         bookmarks: asked.flag("allowWatchBookmarks"),
         cursor: 0,
         first: VecDeque::new(),
@@ -79,7 +80,8 @@ pub(super) fn watch(server: ApiServer, kind: Kind, namespace: &str, asked: &Aske
         over: false,
         server,
     };
-    watching.begin(from, initial);
+    let without = asked.parameter("sendInitialEvents") == "false";
+    watching.begin(from, initial, without);
     let stream = futures::stream::unfold(watching, |mut watching| async {
         let item = watching.next().await?;
         Some((item, watching))
@@ -90,34 +92,45 @@ pub(super) fn watch(server: ApiServer, kind: Kind, namespace: &str, asked: &Aske
 }
 
 impl Watching {
-    /// Without a version, or when asked for, what exists comes first.
-    fn begin(&mut self, from: Option<u64>, initial: bool) {
+    /// Without a version, or when asked for, what exists comes first. Once it is opened, a watch says what is wrong by an event.
+    fn begin(&mut self, from: Option<u64>, initial: bool, without: bool) {
         let server = self.server.clone();
+        let (oldest, newest) = server.with_store(|store, _| (store.oldest(), store.version()));
+        if let Some(from) = from.filter(|from| *from > newest) {
+            return self.end_with(&Failure::too_large(from, newest));
+        }
         if let (Some(from), false) = (from, initial) {
             self.cursor = from;
-            let oldest = server.with_store(|store, _| store.oldest());
             if from < oldest {
-                // As the real server does: the watch is opened, and all it says is that it cannot go on.
-                let line = self.refuse(&Failure::expired(from, oldest));
-                self.first.push_back(String::from_utf8_lossy(&line).into_owned());
+                self.end_with(&Failure::expired(from, oldest));
             }
             return;
         }
         let (objects, version) = server.with_store(|store, _| {
-            let objects: Vec<_> = store.list(self.kind, &self.namespace).map(|(_, o)| o.clone()).collect();
+            let objects: Vec<_> = store
+                .list(self.target.kind, &self.target.namespace)
+                .filter(|(_, object)| self.selector.matches(object))
+                .map(|(_, o)| o.clone())
+                .collect();
             (objects, store.version())
         });
-        for object in objects {
-            if self.selector.matches(&object) {
-                let line = self.event("ADDED", &object);
-                self.first.push_back(line);
-            }
-        }
         self.cursor = version;
+        if without {
+            return;
+        }
+        for object in objects {
+            let line = self.event("ADDED", &object);
+            self.first.push_back(line);
+        }
         if initial && self.bookmarks {
             let line = self.bookmark(true);
             self.first.push_back(line);
         }
+    }
+
+    fn end_with(&mut self, failure: &Failure) {
+        let line = self.refuse(failure);
+        self.first.push_back(line);
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, std::io::Error>> {
@@ -129,16 +142,18 @@ impl Watching {
             match self.fault() {
                 Some(Fault::ApiGone) => {
                     self.over = true;
+                    self.first.clear();
                     return Some(Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
                 }
                 Some(Fault::WatchExpired) => {
-                    return Some(Ok(self.refuse(&Failure::expired(self.cursor, self.cursor + 1))));
+                    let line = self.refuse(&Failure::expired(self.cursor, self.cursor + 1));
+                    return Some(Ok(line.into()));
                 }
                 Some(_) => return None,
                 None => {}
             }
-            // A slow server is slow with events too; a watch that ended meanwhile is noticed above.
-            if self.slow() {
+            // A silent or slow server is so with events too; a watch that ended meanwhile is noticed above.
+            if self.server.silent() {
                 tokio::time::sleep(LOOK).await;
                 if Instant::now() < self.until {
                     continue;
@@ -148,9 +163,10 @@ impl Watching {
                 return Some(Ok(self.first.drain(..).collect::<String>().into()));
             }
             match self.news() {
-                Ok(lines) if lines.is_empty() => {}
-                Ok(lines) => return Some(Ok(lines.into())),
-                Err(failure) => return Some(Ok(self.refuse(&failure))),
+                Some(lines) if lines.is_empty() => {}
+                Some(lines) => return Some(Ok(lines.into())),
+                // Too slow: the client begins again from the last version that it saw.
+                None => return None,
             }
             let now = Instant::now();
             if now >= self.until {
@@ -183,26 +199,20 @@ impl Watching {
         Some(fault)
     }
 
-    fn slow(&self) -> bool {
-        self.server.world().with(|world| world.faults().acting().any(|f| matches!(f, Fault::ApiSlow { .. })))
-    }
-
-    fn refuse(&mut self, failure: &Failure) -> Bytes {
+    fn refuse(&mut self, failure: &Failure) -> String {
         self.over = true;
-        format!("{}\n", json!({"type": "ERROR", "object": failure.status()})).into()
+        format!("{}\n", json!({"type": "ERROR", "object": failure.status()}))
     }
 
-    /// Lines for everything that changed since the cursor.
-    fn news(&mut self) -> Result<String, Failure> {
+    /// Lines for everything that changed since the cursor; none if some of it is no longer known.
+    fn news(&mut self) -> Option<String> {
         let server = self.server.clone();
-        let mine =
-            |c: &&Change| c.key.kind == self.kind && (self.namespace.is_empty() || c.key.namespace == self.namespace);
+        let target = &self.target;
+        let mine = |c: &&Change| {
+            c.key.kind == target.kind && (target.namespace.is_empty() || c.key.namespace == target.namespace)
+        };
         let (changes, version): (Vec<Change>, u64) = server.with_store(|store, _| {
-            let changes = match store.following(self.cursor) {
-                Some(changes) => changes.filter(mine).cloned().collect(),
-                None => return Err(Failure::expired(self.cursor, store.oldest())),
-            };
-            Ok((changes, store.version()))
+            Some((store.following(self.cursor)?.filter(mine).cloned().collect(), store.version()))
         })?;
         self.cursor = self.cursor.max(version);
         let mut lines = String::new();
@@ -218,15 +228,17 @@ impl Watching {
             };
             lines.push_str(&self.event(word, &change.after));
         }
-        Ok(lines)
+        Some(lines)
     }
 
     fn event(&mut self, word: &str, object: &Value) -> String {
-        let object = match self.include {
-            None => object.clone(),
-            Some(include) => {
+        let object = match self.form {
+            Form::Whole => self.target.view.show(object.clone()),
+            Form::Partial => partial(object),
+            Form::Table(include) => {
                 let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-                let mut table = table(self.kind, [object].into_iter(), meta, include, self.server.world().now());
+                let now = self.server.world().now();
+                let mut table = table(self.target.kind, [object].into_iter(), meta, include, now);
                 if !std::mem::take(&mut self.columns) {
                     table["columnDefinitions"] = Value::Null;
                 }
@@ -237,11 +249,21 @@ impl Watching {
     }
 
     fn bookmark(&self, end_of_initial: bool) -> String {
-        let mut meta = json!({"resourceVersion": self.cursor.to_string()});
+        let mut meta = json!({"resourceVersion": self.cursor.to_string(), "creationTimestamp": null});
         if end_of_initial {
             meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let object = json!({"kind": self.kind.info().name, "apiVersion": self.kind.api_version(), "metadata": meta});
+        let kind = self.target.kind;
+        let object = match self.form {
+            Form::Whole => {
+                json!({"kind": kind.info().name, "apiVersion": self.target.view.api_version(kind), "metadata": meta})
+            }
+            Form::Partial => json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta}),
+            Form::Table(_) => json!({
+                "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": meta["resourceVersion"]},
+                "columnDefinitions": null, "rows": [{"cells": [], "object": partial(&json!({"metadata": meta}))}],
+            }),
+        };
         format!("{}\n", json!({"type": "BOOKMARK", "object": object}))
     }
 }

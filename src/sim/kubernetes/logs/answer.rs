@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use super::{Cursor, Line, Logs};
 use crate::sim::kubernetes::ApiServer;
+use crate::sim::kubernetes::asked::Asked;
 use crate::sim::kubernetes::failure::Failure;
 use crate::sim::kubernetes::kinds::Kind;
-use crate::sim::kubernetes::routes::Asked;
 use crate::sim::kubernetes::store::Key;
 
 /// What is asked of a log.
