@@ -27,6 +27,7 @@ mod changing;
 mod discovery;
 mod listing;
 mod openapi;
+mod protobuf;
 mod proxy;
 mod requests;
 mod routes;

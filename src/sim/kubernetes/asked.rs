@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::managed::Author;
+use super::protobuf;
 use super::store::Write;
 use super::table::Include;
 
@@ -155,8 +156,8 @@ impl Asked {
 
     /// The body as a document.
     pub(super) fn document(&self) -> Result<Value, Failure> {
-        if self.content_type.contains("protobuf") {
-            return Err(Failure::unsupported_media_type(&self.content_type));
+        if self.media() == "application/vnd.kubernetes.protobuf" {
+            return protobuf::decode(&self.body).ok_or_else(|| Failure::unsupported_media_type(&self.content_type));
         }
         if self.content_type.contains("yaml") {
             let text = std::str::from_utf8(&self.body).map_err(|e| Failure::bad_request(e.to_string()))?;

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::ApiServer;
 use super::asked::{Asked, warn};
 use super::failure::Failure;
-use super::kinds::Kind;
 use super::managed::Author;
 use super::managed::apply::apply;
 use super::requests::{Target, admit, fits_address, one};
 use super::schema;
 use super::schema::model::Type;
 use super::store::{Key, Part};
-use super::{patch, strategic};
+use super::{managed, patch, strategic};
+use crate::sim::operator::Release;
 
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const APPLY: [&str; 2] = ["application/apply-patch+yaml", "application/apply-patch+json"];
@@ -35,18 +35,19 @@ pub(super) fn change(
     if asked.method == Method::PUT {
         fits_address(target, &document)?;
     }
-    let write = asked.write()?;
+    // Asked before the store is taken: it is the store that knows.
+    let (write, release) = (asked.write()?, server.release());
     let mut warnings = Vec::new();
     let changed = server.with_store_as(author, |store, now| {
         store.update(key, part, now, write, |object| {
             let before = object.clone();
-            edit(key.kind, target, object, &document, asked, server)?;
+            edit(target, object, &document, asked, release)?;
             if object.pointer("/metadata/name").and_then(Value::as_str) != Some(&key.name) {
                 let why = "the name of the object does not match the name on the URL";
                 return Err(Failure::bad_request(why));
             }
             keep_managers(&before, object);
-            warnings = admit(key.kind, object, asked, server)?;
+            warnings = admit(key.kind, object, asked, release)?;
             Ok(())
         })
     })?;
@@ -55,14 +56,7 @@ pub(super) fn change(
     Ok(response)
 }
 
-fn edit(
-    kind: Kind,
-    target: &Target,
-    object: &mut Value,
-    document: &Value,
-    asked: &Asked,
-    server: &ApiServer,
-) -> Result<(), Failure> {
+fn edit(target: &Target, object: &mut Value, document: &Value, asked: &Asked, release: Release) -> Result<(), Failure> {
     if asked.method == Method::PUT {
         *object = target.view.store(document.clone());
         return Ok(());
@@ -71,8 +65,8 @@ fn edit(
     match asked.media() {
         "application/json-patch+json" => patch::json_patch(&mut shown, document)?,
         "application/merge-patch+json" => patch::merge(&mut shown, document),
-        STRATEGIC if !kind.info().custom => {
-            strategic::merge(&mut shown, document, Type::Object(schema::of(kind)), server.release())?;
+        STRATEGIC if !target.kind.info().custom => {
+            strategic::merge(&mut shown, document, Type::Object(schema::of(target.kind)), release)?;
         }
         other => return Err(Failure::unsupported_media_type(other)),
     }
@@ -80,17 +74,21 @@ fn edit(
     Ok(())
 }
 
-/// The entries of `managedFields` are the server's; a client can only wipe them out.
+/// A client can wipe out the entries of `managedFields` or hand in others that are well-formed; left out or broken ones stay as they were.
 fn keep_managers(before: &Value, after: &mut Value) {
-    let wiped = after.pointer("/metadata/managedFields").and_then(Value::as_array).is_some_and(|entries| {
-        entries.is_empty() || entries.iter().all(|e| e.as_object().is_some_and(serde_json::Map::is_empty))
-    });
+    let given = after.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let wiped = given.is_some_and(|all| all.iter().all(|e| e.as_object().is_some_and(serde_json::Map::is_empty)));
+    let sound = given.is_some_and(|all| all.len() == managed::entries(after).len());
     let Some(Value::Object(meta)) = after.get_mut("metadata") else { return };
     match before.pointer("/metadata/managedFields") {
-        Some(entries) if !wiped => {
+        _ if wiped => {
+            meta.shift_remove("managedFields");
+        }
+        _ if sound => {}
+        Some(entries) => {
             meta.insert("managedFields".to_owned(), entries.clone());
         }
-        _ => {
+        None => {
             meta.shift_remove("managedFields");
         }
     }
@@ -123,13 +121,19 @@ fn applied(
     let (write, force) = (asked.write()?, asked.flag("force"));
     let mut document = target.view.store(document.clone());
     document["metadata"]["name"] = key.name.clone().into();
-    let warnings = admit(key.kind, &mut document, asked, server)?;
+    let release = server.release();
+    let warnings = admit(key.kind, &mut document, asked, release)?;
     let asked_version = document.pointer("/metadata/resourceVersion").cloned();
     // Only what is written through this address is applied.
-    if let (Value::Object(map), true, Part::Main) = (&mut document, key.kind.info().status, part) {
-        map.shift_remove("status");
+    if let Value::Object(map) = &mut document {
+        match part {
+            Part::Main if key.kind.info().status => {
+                map.shift_remove("status");
+            }
+            Part::Main => {}
+            Part::Status => map.retain(|name, _| name == "status"),
+        }
     }
-    let release = server.release();
     let (object, fresh) = server.with_store_as(author.clone(), |store, now| {
         if store.get(key).is_some() {
             let changed = store.update(key, part, now, write, |object| {

@@ -56,7 +56,7 @@ pub struct Failure {
     pub message: String,
     /// Seconds after which to try again.
     pub retry_after: Option<u32>,
-    details: Option<Value>,
+    details: Option<Box<Value>>,
     next: Option<String>,
 }
 
@@ -67,7 +67,7 @@ impl Failure {
 
     fn about(mut self, kind: Kind, name: &str) -> Self {
         let info = kind.info();
-        self.details = Some(json!({"name": name, "group": info.group, "kind": info.plural}));
+        self.details = Some(Box::new(json!({"name": name, "group": info.group, "kind": info.plural})));
         self
     }
 
@@ -170,12 +170,12 @@ impl Failure {
 
     /// Other managers have fields that are applied.
     pub fn apply_conflict(message: String, causes: Vec<Cause>) -> Self {
-        Self { details: Some(json!({})), ..Self::new(409, "Conflict", message) }.because(causes)
+        Self::new(409, "Conflict", message).because(causes)
     }
 
     /// Somebody may not do this.
     pub fn forbidden(message: String, details: Value) -> Self {
-        Self { details: Some(details), ..Self::new(403, "Forbidden", message) }
+        Self { details: Some(Box::new(details)), ..Self::new(403, "Forbidden", message) }
     }
 
     /// A webhook said no (`operator.md` §9.1).
@@ -192,7 +192,7 @@ impl Failure {
             message: "Too large resource version".to_owned(),
             field: String::new(),
         };
-        let mut failure = Self { details: Some(json!({})), ..Self::new(504, "Timeout", message) }.because(vec![cause]);
+        let mut failure = Self::new(504, "Timeout", message).because(vec![cause]);
         failure.retry_after = Some(1);
         failure
     }
@@ -214,7 +214,7 @@ impl Failure {
                 cause
             })
             .collect();
-        self.details.get_or_insert_with(|| json!({}))["causes"] = causes.into();
+        self.details.get_or_insert_with(|| Box::new(json!({})))["causes"] = causes.into();
         self
     }
 
@@ -257,7 +257,7 @@ impl Failure {
 
     /// The `Status` object.
     pub fn status(&self) -> Value {
-        let mut details = self.details.clone();
+        let mut details = self.details.as_deref().cloned();
         if let Some(seconds) = self.retry_after {
             details.get_or_insert_with(|| json!({}))["retryAfterSeconds"] = seconds.into();
         }

@@ -14,6 +14,7 @@ use super::store::{Key, Part, Write};
 use super::table::{partial, table};
 use super::view::View;
 use super::{ApiServer, changing, listing, logs, scale, schema, watching};
+use crate::sim::operator::Release;
 
 /// The collection that a request is about.
 #[derive(Debug, Clone)]
@@ -119,16 +120,11 @@ pub(super) fn one(
 }
 
 /// Checks an object that came from outside, and takes out what its kind does not have; returns what to warn of.
-pub(super) fn admit(kind: Kind, object: &mut Value, asked: &Asked, server: &ApiServer) -> Result<Vec<String>, Failure> {
-    let release = server.release();
+pub(super) fn admit(kind: Kind, object: &mut Value, asked: &Asked, release: Release) -> Result<Vec<String>, Failure> {
     let unknown: Vec<String> =
         schema::prune(kind, object, release).iter().map(|path| format!("unknown field {path:?}")).collect();
-    match asked.unknown()? {
-        Unknown::Refused if !unknown.is_empty() => {
-            let why = format!("strict decoding error: {}", unknown.join(", "));
-            return Err(Failure::undecodable(kind, &why));
-        }
-        _ => {}
+    if asked.unknown()? == Unknown::Refused && !unknown.is_empty() {
+        return Err(Failure::undecodable(kind, &format!("strict decoding error: {}", unknown.join(", "))));
     }
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
     schema::check(kind, &name, object, release)?;
@@ -174,7 +170,7 @@ fn create(server: &ApiServer, target: &Target, asked: &Asked) -> Result<Response
     if kind.info().namespaced && target.namespace.is_empty() {
         return Err(Failure::bad_request("an empty namespace may not be set during creation"));
     }
-    let warnings = admit(kind, &mut object, asked, server)?;
+    let warnings = admit(kind, &mut object, asked, server.release())?;
     if let (Value::Object(map), true) = (&mut object, kind.info().status) {
         map.shift_remove("status");
     }

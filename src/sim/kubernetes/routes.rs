@@ -52,6 +52,9 @@ pub(super) async fn answer(server: ApiServer, request: Request<Body>) -> Result<
         ["openapi", "v3", "apis", group, version] => found(openapi::v3(&served, release, group, version)),
         ["sim", "faults"] => faults(&server, &asked),
         ["sim", "compact"] => compact(&server, &asked),
+        ["sim", "logs", namespace, pod, container, rest @ ..] => {
+            write_log(&server, (namespace, pod, container), rest, &asked)
+        }
         ["api", version, rest @ ..] => objects(server, "", version, rest, &asked),
         ["apis", group, version, rest @ ..] => objects(server, group, version, rest, &asked),
         _ => Err(Failure::no_such_path()),
@@ -124,6 +127,27 @@ fn faults(server: &ApiServer, asked: &Asked) -> Result<Response<Body>, Failure> 
         }
         _ => Err(Failure::method_not_allowed()),
     }
+}
+
+/// `POST` of a text to a container adds it to its log; to `/restart` below that, lets the container begin a new one.
+fn write_log(
+    server: &ApiServer,
+    (namespace, pod, container): (&str, &str, &str),
+    rest: &[&str],
+    asked: &Asked,
+) -> Result<Response<Body>, Failure> {
+    if server.get(&Key::new(Kind::Pod, namespace, pod)).is_none() {
+        return Err(Failure::not_found(Kind::Pod, pod));
+    }
+    match (asked.method.as_str(), rest) {
+        ("POST", []) => {
+            let text = String::from_utf8_lossy(&asked.body);
+            server.logs().write(namespace, pod, container, server.world().now(), &text);
+        }
+        ("POST", ["restart"]) => server.logs().restart(namespace, pod, container),
+        _ => return Err(Failure::method_not_allowed()),
+    }
+    Ok(json_response(&json!({"status": "Success"})))
 }
 
 /// `POST`: nobody can begin a watch or go on with a list from a version that was seen up to now; open watches go on.

@@ -20,6 +20,7 @@ pub(super) fn answer(server: &ApiServer, key: &Key, asked: &Asked) -> Result<Res
         return Ok(json_response(&scale(&object, paths)));
     }
     let (write, author, document) = (asked.write()?, asked.author("scale")?, asked.document()?);
+    let release = server.release();
     let changed = server.with_store_as(author, |store, now| {
         store.update(key, Part::Main, now, write, |object| {
             let mut wanted = scale(object, paths);
@@ -28,7 +29,7 @@ pub(super) fn answer(server: &ApiServer, key: &Key, asked: &Asked) -> Result<Res
                 (_, "application/json-patch+json") => patch::json_patch(&mut wanted, &document)?,
                 (_, "application/merge-patch+json") => patch::merge(&mut wanted, &document),
                 (_, "application/strategic-merge-patch+json") => {
-                    strategic::merge(&mut wanted, &document, Type::Any, server.release())?;
+                    strategic::merge(&mut wanted, &document, Type::Any, release)?;
                 }
                 (_, other) => return Err(Failure::unsupported_media_type(other)),
             }

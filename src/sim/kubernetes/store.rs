@@ -351,8 +351,11 @@ fn settle(key: &Key, before: &Value, after: &mut Value, part: Part) {
         Part::Main if info.status => keep(after, "status"),
         Part::Main => {}
         Part::Status => {
-            let status = after.get("status").cloned();
+            let (status, managers) = (after.get("status").cloned(), after.pointer("/metadata/managedFields").cloned());
             *after = before.clone();
+            if let Some(managers) = managers {
+                metadata(after)["managedFields"] = managers;
+            }
             match status {
                 Some(status) => after["status"] = status,
                 None => {

@@ -6,9 +6,13 @@ use super::Blueprints;
 use super::spec::default_parallelism;
 use crate::sim::kubernetes::ApiServer;
 use crate::sim::kubernetes::kinds::Kind;
+use crate::sim::kubernetes::managed::Author;
 use crate::sim::kubernetes::store::{Key, Write};
 use crate::sim::scenario::{Scenario, UpgradeMode, Workload};
 use crate::sim::spec::{ClusterKind, ClusterSpec, Scheduler};
+
+/// Field manager of whoever applied them.
+const APPLIED: &str = "kubectl-client-side-apply";
 
 /// Creates every resource of the scenario; returns each with the name of the job that it runs, if it runs one.
 pub(super) fn resources(server: &ApiServer, scenario: &Scenario) -> Vec<(Key, Option<String>)> {
@@ -83,8 +87,9 @@ fn create(server: &ApiServer, scenario: &Scenario, kind: Kind, name: &str, spec:
     if let Some(session) = spec.get("deploymentName") {
         meta["labels"] = json!({"target.session": session});
     }
-    let created = server
-        .with_store(|store, now| store.create(key.clone(), json!({"metadata": meta, "spec": spec}), now, Write::Real));
+    let created = server.with_store_as(Author::new(APPLIED), |store, now| {
+        store.create(key.clone(), json!({"metadata": meta, "spec": spec}), now, Write::Real)
+    });
     if let Err(failure) = created {
         tracing::warn!("{name} of the scenario was not created: {}", failure.message);
     }
