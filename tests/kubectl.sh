@@ -186,9 +186,9 @@ has "apply --server-side of a part" 'serverside-applied' k apply --server-side -
 has "managedFields" 'manager: pilot' k get flinkdep second -o yaml --show-managed-fields
 has "label" 'labeled' k label flinkdep second tier=one
 refused "label without overwrite" 'already has a value|overwrite' k label flinkdep second tier=two
-has "annotate" 'annotated' k annotate flinkdep second note=x
+has "annotate" 'annotated' k annotate flinkdep second note=first
 has "get by label" '^second' k get flinkdep -l tier=one,team=a --no-headers
-k get flinkdep second -o yaml | sed 's/note: x/note: y/' >"$dir/replace.yaml"
+k get flinkdep second -o yaml | sed 's/note: first/note: second/' >"$dir/replace.yaml"
 has "replace" 'replaced' k replace -f "$dir/replace.yaml"
 has "edit" 'edited' env KUBE_EDITOR='sed -i s/note:.y/note:\ z/' timeout 60 kubectl --kubeconfig "$dir/kubeconfig" edit flinkdep second
 refused "replace of an old version" 'the object has been modified' k replace -f "$dir/replace.yaml"

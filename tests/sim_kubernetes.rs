@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 const SCENARIO: &str = r#"
 name = "api"
+prerun = "2s"
 namespace = "flink"
 [[workload]]
 name = "orders"

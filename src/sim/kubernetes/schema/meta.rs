@@ -37,7 +37,7 @@ pub(super) const METADATA: Model = Model {
         field("annotations", TEXTS, "Notes of tools."),
         field("ownerReferences", Type::Keyed(&OWNER, &["uid"]), "Objects that own it."),
         field("finalizers", Type::Set(&Type::Text), "What must be done before it can go."),
-        field("managedFields", Type::List(&Type::Any), "Who manages which fields."),
+        field("managedFields", Type::Any, "Who manages which fields."),
     ],
 };
 
