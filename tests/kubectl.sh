@@ -190,7 +190,7 @@ has "annotate" 'annotated' k annotate flinkdep second note=first
 has "get by label" '^second' k get flinkdep -l tier=one,team=a --no-headers
 k get flinkdep second -o yaml | sed 's/note: first/note: second/' >"$dir/replace.yaml"
 has "replace" 'replaced' k replace -f "$dir/replace.yaml"
-has "edit" 'edited' env KUBE_EDITOR='sed -i s/note:.y/note:\ z/' timeout 60 kubectl --kubeconfig "$dir/kubeconfig" edit flinkdep second
+has "edit" 'edited' env KUBE_EDITOR='sed -i s/note:.second/note:\ third/' timeout 60 kubectl --kubeconfig "$dir/kubeconfig" edit flinkdep second
 refused "replace of an old version" 'the object has been modified' k replace -f "$dir/replace.yaml"
 has "scale" 'scaled' k scale flinkdep second --replicas=2
 has "scale is in the spec" '^2$' k get flinkdep second -o 'jsonpath={.spec.taskManager.replicas}'
