@@ -87,6 +87,14 @@ pub(super) fn entries(object: &Value) -> Vec<Entry> {
     all.into_iter().flatten().filter_map(Entry::parse).collect()
 }
 
+/// The entries are in order; a test may write others, which stay.
+pub(super) fn is_sound(object: &Value) -> bool {
+    match object.pointer("/metadata/managedFields") {
+        None => true,
+        Some(all) => all.as_array().is_some_and(|all| all.len() == entries(object).len()),
+    }
+}
+
 /// Writes the entries into an object.
 pub(super) fn put(object: &mut Value, mut entries: Vec<Entry>) {
     entries.retain(|e| !e.fields.is_empty());

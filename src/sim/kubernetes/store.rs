@@ -258,7 +258,10 @@ impl Store {
         // Entries that the change itself wrote are right already.
         let managers = |object: &Value| object.pointer("/metadata/managedFields").cloned();
         let author = self.author(key.kind, part);
-        if managers(&after) == managers(&before) && (author.is_some() || managers(&before).is_some()) {
+        if managers(&after) == managers(&before)
+            && managed::is_sound(&before)
+            && (author.is_some() || managers(&before).is_some())
+        {
             managed::updated(key.kind, Some(&before), &mut after, author.as_ref(), self.release, now);
         }
         if key.kind.info().generation && before.get("spec") != after.get("spec") {
