@@ -210,8 +210,6 @@ mod tests {
     fn a_release_knows_what_it_knows() {
         let nested = json!({"spec": {"flinkConfiguration": {"a": {"b": 1}}}});
         assert!(check(Kind::FlinkDeployment, "a", &nested, Release::OLDEST).is_err());
-        let new = json!({"spec": {"flinkVersion": "v2_0"}});
-        assert!(check(Kind::FlinkDeployment, "a", &new, Release::OLDEST).is_err());
         let mut object = json!({"spec": {"job": {"autoscalerResetNonce": 1, "state": "running"}}});
         assert_eq!(prune(Kind::FlinkDeployment, &mut object, Release::OLDEST), ["spec.job.autoscalerResetNonce"]);
         assert_eq!(object, json!({"spec": {"job": {"state": "running"}}}));
