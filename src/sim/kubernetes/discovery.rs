@@ -18,18 +18,21 @@ pub fn version() -> Value {
     })
 }
 
+/// Group, version and kind.
+type Body = (&'static str, &'static str, &'static str);
+
 /// A resource as discovery tells of it.
 struct Resource {
     name: &'static str,
     singular: &'static str,
     namespaced: bool,
     /// Group, version and kind of its bodies.
-    body: (&'static str, &'static str, &'static str),
+    body: Body,
     verbs: &'static [&'static str],
     short: &'static [&'static str],
     categories: &'static [&'static str],
     /// The same of its subresources, each with its name.
-    inside: Vec<(&'static str, (&'static str, &'static str, &'static str), &'static [&'static str])>,
+    inside: Vec<(&'static str, Body, &'static [&'static str])>,
 }
 
 impl Resource {

@@ -15,6 +15,8 @@ use super::selector::Selector;
 use super::store::{Key, Store};
 use super::table::{partial, table};
 
+type Objects = Vec<(Key, Arc<Value>)>;
+
 /// Which version a list is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Of {
@@ -134,7 +136,7 @@ impl Page {
         target: &Target,
         selector: &Selector,
         storm: bool,
-    ) -> Result<(Vec<(Key, Arc<Value>)>, u64), Failure> {
+    ) -> Result<(Objects, u64), Failure> {
         let after = self.after.as_ref();
         let mut objects = Vec::new();
         let mut take = |key: &Key, object: &Arc<Value>| {
