@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod config;
+pub mod contexts;
 pub mod decisions;
 pub mod demo;
 pub mod document;

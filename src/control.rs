@@ -6,15 +6,19 @@
 
 pub mod adapters;
 pub mod board;
+pub mod capacity;
 mod cluster;
 mod collect;
 pub mod config;
+pub mod conflicts;
 pub mod decisions;
 mod fleet;
 pub mod guards;
 pub mod handle;
 pub mod health;
+mod kube;
 mod operations;
+mod operator_state;
 pub mod ownership;
 mod pilot;
 pub mod ports;
@@ -23,8 +27,9 @@ mod realize;
 mod shared;
 pub mod socket;
 mod supervisor;
+mod takeover;
 
-pub use adapters::kubernetes::KubernetesApi;
+pub use adapters::kubernetes::{KubernetesApi, WayChoice, Ways};
 pub use config::{ControlConfig, FlinkSource, JobRule, KubernetesSource, Parts, Periods};
 pub use handle::Handle;
 pub use supervisor::start;

@@ -55,6 +55,7 @@ fn demo(scenario: &Scenario) -> Demo {
         ..ControlConfig::default()
     };
     let parts = Parts {
+        contexts: None,
         clock,
         store: Arc::new(MemoryStore::new()),
         journal: Journal::in_memory(),

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use flightdeck::clock::{Clock, TokioClock};
 use flightdeck::domain::Timestamp;
+use flightdeck::domain::pods::{DeploymentRow, PodRole, PodRow};
 use flightdeck::kubernetes::watch::{Collection, Contact, Update, run};
 use flightdeck::kubernetes::{
-    FlinkDeployment, FlinkSessionJob, KubeClient, KubeError, Lifecycle, Limits, PARALLELISM_OVERRIDES, WriteMode, proxy,
+    FlinkDeployment, FlinkSessionJob, KubeClient, KubeError, Lifecycle, Limits, PARALLELISM_OVERRIDES, Row, Scope,
+    Small, WriteMode, proxy,
 };
 use flightdeck::sim::fault::{Fault, FaultSpec};
 use flightdeck::sim::flink_face::FlinkFace;
@@ -49,7 +51,7 @@ source = { rate = { kind = "constant", rate = 500 } }
 
 /// Short periods with the proportions of the defaults.
 fn limits() -> Limits {
-    Limits { page: 2, ..Limits::default() }
+    Limits { page: 2, streaming: false, ..Limits::default() }
 }
 
 struct Bench {
@@ -60,6 +62,10 @@ struct Bench {
 
 /// A server with the resources of the scenario; the operator runs in the background.
 fn bench() -> Bench {
+    bench_with(limits())
+}
+
+fn bench_with(limits: Limits) -> Bench {
     let scenario = Scenario::parse("test", SCENARIO).unwrap();
     let start = Timestamp::from_timestamp(1_800_000_000, 0).unwrap();
     let clock = Arc::new(TokioClock::starting_at(start));
@@ -68,7 +74,7 @@ fn bench() -> Bench {
     let router = move |cluster: &str| Some(FlinkFace::new(faces.clone(), cluster).router());
     let server = ApiServer::new(world, Arc::new(router));
     tokio::spawn(Operator::install(server.clone(), &scenario).run());
-    let client = KubeClient::from_service(KubernetesFace::new(server.clone()), "http://embedded", limits());
+    let client = KubeClient::from_service(KubernetesFace::new(server.clone()), "http://embedded", limits);
     Bench { server, client, clock }
 }
 
@@ -163,7 +169,7 @@ async fn lists_come_in_pages_and_one_broken_object_hides_no_other() {
         bench.create(&format!("extra-{n}"), json!({"job": {"state": "suspended"}}));
     }
     bench.change("extra-3", |o| o["metadata"]["managedFields"] = "odd".into());
-    let (rows, broken) = bench.client.list_rows::<FlinkDeployment>(Some("flink")).await.unwrap();
+    let (rows, broken) = bench.client.list_rows::<FlinkDeployment>(&Some("flink".to_owned()).into()).await.unwrap();
     assert_eq!(rows.len(), 6, "orders, session and four of five");
     assert_eq!(broken.len(), 1);
     assert_eq!(broken[0].name, "extra-3");
@@ -223,6 +229,63 @@ async fn a_forgotten_version_leads_to_one_list_that_replaces_all_at_once() {
         })
         .await;
     assert_eq!(watch.listed, 2);
+}
+
+/// Rows of any kind, until `done`.
+async fn rows_until<T: Small>(
+    bench: &Bench,
+    scope: Scope,
+    done: impl Fn(&Collection<Row<T>>) -> bool,
+) -> Collection<Row<T>> {
+    let (out, mut updates) = mpsc::channel(64);
+    tokio::spawn(run::<Row<T>>(bench.client.clone(), scope, bench.clock.clone(), Arc::default(), out));
+    let mut rows = Collection::default();
+    let work = async {
+        while !done(&rows) {
+            rows.apply(updates.recv().await.expect("the watch goes on"), bench.clock.now());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), work).await.expect("in time");
+    rows
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collection_that_streams_arrives_whole_follows_changes_and_survives_a_compaction() {
+    let bench = bench_with(Limits::default());
+    bench.create("extra", json!({"job": {"state": "suspended"}}));
+    let mut watch = bench.watch();
+    watch
+        .until("everything at once", 5, |r| {
+            assert!(r.rows.is_empty() || r.rows.len() == 3, "half a collection is never told");
+            live(r) && r.loaded
+        })
+        .await;
+    assert_eq!((watch.rows.rows.len(), watch.listed), (3, 1));
+    bench.create("later", json!({"job": {"state": "suspended"}}));
+    watch.until("a change", 10, |r| Watcher::named(r, "later").is_some()).await;
+    bench.server.with_store(|s, _| s.compact());
+    bench.fault(Fault::WatchExpired, 1.0);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    bench.create("last", json!({"job": {"state": "suspended"}}));
+    watch
+        .until("streamed again", 10, |r| {
+            assert!(r.rows.len() >= 4, "rows never vanish in between");
+            Watcher::named(r, "last").is_some()
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_deployments_and_autoscaler_maps_are_small_rows_chosen_by_label() {
+    let bench = bench_with(Limits::default());
+    let labels = |labels: &str| Scope { namespace: None, labels: labels.to_owned(), fields: String::new() };
+    let flink = labels("type in (flink-native-kubernetes,flink-standalone-kubernetes)");
+    let pods = rows_until::<PodRow>(&bench, flink, |r| r.rows.len() >= 3).await;
+    let roles: Vec<_> = pods.rows.values().map(|r| (r.row.app.clone(), r.row.role)).collect();
+    assert!(roles.contains(&("orders".to_owned(), PodRole::JobManager)), "{roles:?}");
+    assert!(roles.contains(&("orders".to_owned(), PodRole::TaskManager)), "{roles:?}");
+    let job_managers = rows_until::<DeploymentRow>(&bench, labels("component=jobmanager"), |r| r.rows.len() >= 2).await;
+    assert!(job_managers.rows.values().any(|r| r.row.name == "orders"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -286,6 +286,7 @@ fn begin(
     config: &ControlConfig,
 ) -> (Handle, AbortOnDropHandle<()>) {
     let parts = Parts {
+        contexts: None,
         clock: Arc::clone(clock),
         store: Arc::new(MemoryStore::new()),
         journal: journal.clone(),

@@ -150,6 +150,9 @@ pub enum What {
     /// Scaling decisions.
     #[value(alias = "decision")]
     Decisions,
+    /// Events of Kubernetes in the namespaces that are looked at, newest first.
+    #[value(alias = "event")]
+    Events,
 }
 
 /// Output formats.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::domain::decision::Decision;
 use crate::domain::job::{ClusterView, JobView};
 use crate::domain::memory::{MemoryAdvice, MemoryOutlook};
+use crate::domain::pods::EventRow;
 use crate::domain::snapshot::Snapshot;
 
 /// The version that stands in every document.
@@ -63,6 +64,11 @@ pub fn cluster(cluster: &ClusterView) -> Value {
 pub fn decision(decision: &Decision, explained: bool) -> Value {
     let value = to_value(decision);
     if explained { value } else { without(value, &["explanation"]) }
+}
+
+/// An event of Kubernetes.
+pub fn event(event: &EventRow) -> Value {
+    to_value(event)
 }
 
 fn to_value(object: &impl serde::Serialize) -> Value {

@@ -8,6 +8,7 @@ use super::table::Table;
 use crate::domain::Timestamp;
 use crate::domain::decision::Decision;
 use crate::domain::job::{JobKind, JobView};
+use crate::domain::pods::EventRow;
 use crate::domain::snapshot::{Snapshot, SourceState};
 use crate::tui::format;
 
@@ -18,6 +19,7 @@ use crate::tui::format;
 pub async fn run(args: &GetArgs, reached: &Reached) -> Done {
     let snapshot = match (args.what, args.reach.wait) {
         (What::Decisions, Some(_)) => reached.wait_for_decision().await?,
+        (What::Events, _) => reached.events().await?,
         _ => reached.loaded().await?,
     };
     match args.output {
@@ -56,6 +58,7 @@ fn json(what: What, snapshot: &Snapshot) -> serde_json::Value {
             let items = snapshot.decisions.iter().map(|d| document::decision(d, false)).collect();
             document::list("DecisionList", snapshot, items)
         }
+        What::Events => document::list("EventList", snapshot, events(snapshot).map(document::event).collect()),
     }
 }
 
@@ -65,6 +68,12 @@ fn deployments(snapshot: &Snapshot) -> impl Iterator<Item = &JobView> {
         JobKind::FlinkDeployment | JobKind::SessionCluster | JobKind::FlinkSessionJob => true,
         JobKind::FlinkJob => false,
     })
+}
+
+/// Events of every Kubernetes cluster, newest first within each.
+fn events(snapshot: &Snapshot) -> impl Iterator<Item = &EventRow> {
+    let lists = snapshot.kubernetes.iter().filter_map(|k| k.events.as_ref());
+    lists.flat_map(|events| events.value.iter().map(AsRef::as_ref))
 }
 
 /// Rows that have a job, worst first, then by name.
@@ -170,7 +179,27 @@ fn table(what: What, snapshot: &Snapshot) -> String {
             }
             if snapshot.decisions.is_empty() { empty("decisions") } else { table.render() }
         }
+        What::Events => event_table(snapshot),
     }
+}
+
+/// Events as `kubectl get events` shows them, newest first.
+fn event_table(snapshot: &Snapshot) -> String {
+    let mut table = Table::new(["NAMESPACE", "LAST SEEN", "TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE"]);
+    let mut rows = 0;
+    for event in events(snapshot) {
+        rows += 1;
+        table.row([
+            event.namespace.clone(),
+            event.last_at.map_or(String::new(), |at| age(at, snapshot.at)),
+            if event.warning { "Warning" } else { "Normal" }.to_owned(),
+            event.reason.clone(),
+            format!("{}/{}", event.kind.to_lowercase(), event.name),
+            event.count.to_string(),
+            event.message.clone(),
+        ]);
+    }
+    if rows == 0 { "no events found\n".to_owned() } else { table.render() }
 }
 
 fn age(at: Timestamp, now: Timestamp) -> String {

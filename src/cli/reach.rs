@@ -11,10 +11,11 @@ use crate::clock::Clock;
 use crate::control::handle::Handle;
 use crate::control::socket::{Attached, Running, SocketError, attach, list_running};
 use crate::domain::Timestamp;
-use crate::domain::command::{Command, CommandId, CommandStage, CommandView, Intent, Issuer};
+use crate::domain::command::{Command, CommandId, CommandStage, CommandView, Intent, Interest, Issuer};
 use crate::domain::decision::{Decision, DecisionId, DecisionState, Target};
-use crate::domain::ids::JobKey;
+use crate::domain::ids::{JobKey, SourceId};
 use crate::domain::job::{JobKind, JobState, Mode, TurnView};
+use crate::domain::kubernetes::{KubeView, WatchState};
 use crate::domain::plan::{Plan, PlanId, PlanOrder};
 use crate::domain::reason::ReasonCode;
 use crate::domain::snapshot::{Snapshot, SourceState, SourceView};
@@ -161,6 +162,42 @@ impl Reached {
         Ok(self.until(FIRST_LOOK, observed).await?.unwrap_or_else(|last| last))
     }
 
+    /// A snapshot with the events of every Kubernetes cluster that answers. They are watched only while somebody looks, so a loop that
+    /// runs elsewhere has them only while its screen shows them.
+    ///
+    /// # Errors
+    /// If no source answers, there is no Kubernetes cluster, or the loop runs elsewhere and nobody looks at events there.
+    pub async fn events(&self) -> Result<Arc<Snapshot>, Failure> {
+        let snapshot = self.loaded().await?;
+        if snapshot.kubernetes.is_empty() {
+            return Err(Failure::Failed("no Kubernetes cluster is looked at: Flink itself has no events".to_owned()));
+        }
+        if let Loop::Here(handle) = &self.at {
+            handle.interest.send_replace(Interest { visible: true, all_events: true, ..Interest::default() });
+        }
+        let all = |s: &Arc<Snapshot>| {
+            let lost =
+                |id: &SourceId| s.source(id).is_some_and(|source| matches!(source.state, SourceState::Lost { .. }));
+            let there = |k: &Arc<KubeView>| k.events.is_some() || lost(&k.source) || missing_events(k).is_some();
+            s.kubernetes.iter().all(there).then(|| Arc::clone(s))
+        };
+        let limit = match &self.at {
+            Loop::Here(_) => FIRST_ANSWER.max(self.wait),
+            Loop::There(_) => FIRST_LOOK,
+        };
+        let snapshot = self.until(limit, all).await?.map_err(|_| match &self.at {
+            Loop::Here(_) => Failure::Failed(format!("no events were told within {} s", limit.as_secs())),
+            Loop::There(running) => Failure::Failed(format!(
+                "the flightdeck with pid {} looks at no events now; use --wait 5s to look from here",
+                running.pid
+            )),
+        })?;
+        match snapshot.kubernetes.iter().find(|k| k.events.is_none()).and_then(|k| missing_events(k)) {
+            Some(why) => Err(Failure::Failed(why)),
+            None => Ok(snapshot),
+        }
+    }
+
     /// Waits until a decision is pending, showing how the windows fill; the last snapshot if none came in time.
     ///
     /// # Errors
@@ -271,6 +308,14 @@ fn decided_otherwise(snapshot: &Snapshot) -> bool {
 fn comes_later(reason: ReasonCode) -> bool {
     use ReasonCode::{MetricsNotReady, Stabilizing, TooFewSamples, WindowFilling};
     matches!(reason, MetricsNotReady | Stabilizing | TooFewSamples | WindowFilling)
+}
+
+/// The watch of events that is forbidden, in its own words.
+fn missing_events(kube: &KubeView) -> Option<String> {
+    kube.watches.iter().find_map(|watch| match &watch.state {
+        WatchState::Lost { error, forbidden: true, .. } if watch.resource == "events" => Some(error.clone()),
+        _ => None,
+    })
 }
 
 /// Prints each stage of a command once, and what is awaited whenever its words change: a clock that runs in them is no news.

@@ -13,15 +13,14 @@ use crate::autoscaler::generation::Generation;
 use crate::autoscaler::options::{AUTOSCALER_PREFIX, Layer, OptionId, Options, ProblemKind};
 use crate::clock::Clock;
 use crate::config::{JobSettings, Layers, Origin, Settings, paths};
+use crate::control::ports::Contexts;
 use crate::control::socket::{SocketServer, serve};
-use crate::control::{
-    self, ControlConfig, FlinkSource, Handle, JobRule, KubernetesApi, KubernetesSource, Parts, Periods,
-};
+use crate::control::{self, ControlConfig, FlinkSource, Handle, JobRule, KubernetesSource, Parts, Periods};
 use crate::domain::ids::SourceId;
 use crate::domain::job::Mode;
 use crate::domain::snapshot::Notice;
+use crate::domain::text::parse_duration;
 use crate::flink::ClientOptions;
-use crate::kubernetes::{ConnectOptions, KubeError, Namespaces, Places, connect};
 use crate::state::journal::Journal;
 use crate::state::store::MemoryStore;
 
@@ -113,12 +112,14 @@ pub fn shortened(settings: &Settings, texts: &BTreeMap<String, String>) -> Vec<(
 }
 
 /// Where data come from.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sources {
     /// Flink URLs.
     pub flink: Vec<FlinkSource>,
     /// Kubernetes clusters.
     pub kubernetes: Vec<KubernetesSource>,
+    /// The contexts that can be switched to.
+    pub contexts: Option<Arc<dyn Contexts>>,
 }
 
 /// The sources that the settings name: Flink URLs, and the kube context if one is named or there is no URL.
@@ -141,39 +142,11 @@ pub async fn sources(
     }
     let context = Some(settings.text("kubernetes.context")).filter(|c| !c.is_empty());
     if settings.flink.is_empty() || context.is_some() || kubeconfig.is_some() {
-        sources.kubernetes.push(kubernetes(settings, context, kubeconfig, Arc::clone(clock)).await?);
+        let contexts = super::contexts::KubeContexts::new(settings, kubeconfig, Arc::clone(clock));
+        sources.kubernetes.push(contexts.first(context).await?);
+        sources.contexts = Some(Arc::new(contexts));
     }
     Ok(sources)
-}
-
-async fn kubernetes(
-    settings: &Settings,
-    context: Option<&str>,
-    kubeconfig: Option<PathBuf>,
-    clock: Arc<dyn Clock>,
-) -> Result<KubernetesSource, Failure> {
-    let options = ConnectOptions { kubeconfig, context: context.map(str::to_owned), ..ConnectOptions::default() };
-    let connection = connect(&options, &Places::of_process()).await.map_err(|error| match error {
-        KubeError::NotConfigured { .. } => Failure::Failed(format!(
-            "{error}\nThere is no --flink URL either. Try one of:\n  \
-             flightdeck --flink http://HOST:8081   a Flink cluster by its JobManager's address\n  \
-             flightdeck --context NAME             a context of your kubeconfig\n  \
-             flightdeck demo                       an embedded cluster that needs nothing else"
-        )),
-        other => Failure::Failed(other.to_string()),
-    })?;
-    let id = connection.context.clone().unwrap_or_else(|| "in-cluster".to_owned());
-    let namespaces = match settings.text("kubernetes.namespaces") {
-        "" => Namespaces::Only(vec![connection.namespace.clone()]),
-        "*" => Namespaces::All,
-        names => Namespaces::Only(names.split(',').map(|n| n.trim().to_owned()).collect()),
-    };
-    Ok(KubernetesSource {
-        id: SourceId::new(id),
-        address: connection.client.address().to_owned(),
-        insecure: connection.insecure,
-        api: Arc::new(KubernetesApi::new(connection.client, namespaces, clock)),
-    })
 }
 
 /// A loop that runs in this process. Dropping it stops the loop.
@@ -224,7 +197,15 @@ pub fn start(
     };
     let store = Arc::new(MemoryStore::new());
     let config = control_config(settings, notices);
-    let parts = Parts { clock, store, journal, recovery, flink: sources.flink, kubernetes: sources.kubernetes };
+    let parts = Parts {
+        clock,
+        store,
+        journal,
+        recovery,
+        flink: sources.flink,
+        kubernetes: sources.kubernetes,
+        contexts: sources.contexts,
+    };
     let (handle, task) = control::start(config, parts);
     Ok(Started { handle, task })
 }
@@ -279,6 +260,10 @@ fn control_config(settings: &Settings, mut notices: Vec<Notice>) -> ControlConfi
             read_deadline: duration("http.timeout"),
             write_deadline: duration("http.action-timeout"),
             body_limit: usize::try_from(settings.number("http.body-limit")).unwrap_or(usize::MAX),
+        },
+        capacity_refresh: match settings.text("kubernetes.capacity-refresh") {
+            "off" => None,
+            time => parse_duration(time).ok(),
         },
         ..ControlConfig::default()
     }

@@ -98,6 +98,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("http.body-limit", Number(65_536, 1_073_741_824), "16777216", "largest answer that is read, bytes"),
     setting("kubernetes.context", Text, "", "kube context; empty for the current one"),
     setting("kubernetes.namespaces", Text, "", "namespaces by commas; * for all, empty for the context's own"),
+    setting(
+        "kubernetes.way",
+        Word(&["auto", "proxy", "cluster-dns", "ingress"]),
+        "auto",
+        "way to a JobManager: through the API server, by the cluster's DNS (inside it only), or by the ingress",
+    ),
+    setting(
+        "kubernetes.capacity-refresh",
+        Text,
+        "1m",
+        "how old the view of the cluster's room may be when a proposal is checked against it; off checks nothing",
+    ),
     setting("log.filter", Text, "flightdeck=info,warn", "what the log panel and the log file keep"),
 ];
 

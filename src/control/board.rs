@@ -74,6 +74,15 @@ impl Board {
         }
     }
 
+    /// Puts another source in the place of one.
+    pub fn replace_source(&self, old: &SourceId, new: SourceView) {
+        let mut model = self.model();
+        model.sources.remove(old);
+        model.kubernetes.remove(old);
+        model.sources.insert(new.id.clone(), (Arc::new(new), false));
+        self.changed.notify_one();
+    }
+
     /// The present view of a source.
     pub fn source(&self, id: &SourceId) -> Option<Arc<SourceView>> {
         self.model().sources.get(id).map(|(view, _)| Arc::clone(view))

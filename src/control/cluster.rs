@@ -18,6 +18,7 @@ use crate::domain::freshness::{Observed, age};
 use crate::domain::ids::{ClusterKey, JobId, SourceId};
 use crate::domain::job::{ClusterView, Scheduler};
 use crate::domain::memory::PoolUsage;
+use crate::domain::pods::PodsView;
 use crate::domain::snapshot::SourceState;
 use crate::flink::{ClusterConfig, FlinkClient, FlinkError, JobSummary, Overview, metric_fetch_interval, scheduler_of};
 
@@ -360,6 +361,16 @@ fn new_view(link: &ClusterLink) -> ClusterView {
         metric_interval: metric_fetch_interval(&BTreeMap::new()),
         observed_at: None,
     }
+}
+
+/// Shows the way to the JobManager, and why it is this one.
+pub(super) fn put_way(shared: &Shared, link: &ClusterLink, why: String) {
+    shared.board.update_cluster(&link.key, || new_view(link), |view| view.way = Some(why));
+}
+
+/// Shows the pods of the cluster.
+pub(super) fn put_pods(shared: &Shared, link: &ClusterLink, pods: Option<Observed<Arc<PodsView>>>) {
+    shared.board.update_cluster(&link.key, || new_view(link), |view| view.pods = pods);
 }
 
 fn publish_view(shared: &Shared, link: &ClusterLink, state: &ClusterState) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decisions::Rules;
-use super::ports::ClusterApi;
+use super::ports::{ClusterApi, Contexts};
 use crate::autoscaler::excluded::Zone;
 use crate::autoscaler::generation::Generation;
 use crate::clock::Clock;
@@ -86,6 +86,9 @@ pub struct ControlConfig {
     pub notices: Vec<Notice>,
     /// Limits of every JobManager's client.
     pub client: ClientOptions,
+    /// The room of a Kubernetes cluster is read again when it is older (the operator's
+    /// `kubernetes.operator.cluster.resource-view.refresh-interval`); `None`: no proposal is checked against it.
+    pub capacity_refresh: Option<Duration>,
     /// Explanations are made in every turn. Without, only for turns that propose.
     pub explain: bool,
 }
@@ -108,6 +111,7 @@ impl Default for ControlConfig {
             zone: |_| Zone::utc(),
             notices: Vec::new(),
             client: ClientOptions::default(),
+            capacity_refresh: Some(minutes(1)),
             explain: true,
         }
     }
@@ -204,7 +208,7 @@ impl std::fmt::Debug for KubernetesSource {
 }
 
 /// The parts a loop works with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Parts {
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -218,6 +222,8 @@ pub struct Parts {
     pub flink: Vec<FlinkSource>,
     /// Kubernetes clusters.
     pub kubernetes: Vec<KubernetesSource>,
+    /// Other contexts that can be switched to.
+    pub contexts: Option<Arc<dyn Contexts>>,
 }
 
 #[cfg(test)]

@@ -1,32 +1,31 @@
 //! The fleet of a Kubernetes cluster: its resources, the Flink clusters behind them, and the jobs on those.
 
+mod around;
+mod looks;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::cluster::{self, ClusterLink, ClusterState};
 use super::config::KubernetesSource;
-use super::health::OperatorWord;
+use super::kube::{Around, KubeLink};
 use super::ownership::OVERRIDES_KEY;
 use super::pilot::{self, Subject};
-use super::ports::{Resource, ResourceEvent};
+use super::ports::{Resource, ResourceEvent, Wanted};
 use super::shared::{Shared, supervise};
 use crate::domain::Timestamp;
-use crate::domain::freshness::age;
-use crate::domain::health::HealthWord;
+use crate::domain::command::{Command, CommandStage, Intent, Interest};
 use crate::domain::ids::{ClusterKey, JobKey};
 use crate::domain::job::JobKind;
 use crate::domain::snapshot::SourceState;
 use crate::flink::FlinkClient;
-
-/// A resource without a status is new for this long: two of the operator's reconcile intervals.
-const NEW: Duration = Duration::from_secs(120);
-/// An upgrade that takes longer is stuck.
-const UPGRADE: Duration = Duration::from_secs(300);
+use around::Surroundings;
+use looks::Looks;
 
 /// A Flink cluster that is flown.
 struct Flown {
@@ -37,86 +36,225 @@ struct Flown {
 /// Watches a Kubernetes cluster until it is aborted.
 pub(super) async fn watch_kubernetes(shared: Arc<Shared>, source: KubernetesSource) {
     let name = format!("kubernetes {}", source.id);
-    let (told, id) = (Arc::clone(&shared), source.id.clone());
+    let current = Arc::new(Mutex::new(source));
+    let (told, known) = (Arc::clone(&shared), Arc::clone(&current));
     let failed = move |why: &str, pause: Duration| {
         let now = told.now();
+        let id = lock(&known).id.clone();
         told.board.update_source(&id, true, |view| {
             let error = format!("the watch failed ({why}) and is started again");
             view.state = SourceState::Lost { since: now, attempt: 1, next_attempt_at: now + pause, error };
         });
     };
-    supervise(&name, failed, move || fly(Arc::clone(&shared), source.clone())).await;
+    supervise(&name, failed, move || fly(Arc::clone(&shared), Arc::clone(&current))).await;
 }
 
-async fn fly(shared: Arc<Shared>, source: KubernetesSource) {
-    let mut fleet = Fleet {
-        shared: Arc::clone(&shared),
-        source: source.clone(),
-        resources: BTreeMap::new(),
-        clusters: BTreeMap::new(),
-        subjects: BTreeMap::new(),
-    };
-    let mut events = source.api.watch();
-    while let Some(event) = events.next().await {
-        fleet.take_in(event).await;
+/// Flies the source; another one that is switched to takes its place.
+async fn fly(shared: Arc<Shared>, current: Arc<Mutex<KubernetesSource>>) {
+    loop {
+        let source = lock(&current).clone();
+        let mut orders = shared.register_fleet(&source.id);
+        let next = Fleet::fly(&shared, &source, &mut orders).await;
+        shared.unregister_fleet(&source.id);
+        let Some(next) = next else { return };
+        shared.board.replace_source(&source.id, super::supervisor::kubernetes_view(&next));
+        *lock(&current) = next;
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Fleet {
     shared: Arc<Shared>,
     source: KubernetesSource,
+    kube: Arc<KubeLink>,
     /// By uid.
     resources: BTreeMap<String, Arc<Resource>>,
+    /// Uids of FlinkDeployments by namespace and name.
+    deployments: BTreeMap<(String, String), String>,
     /// By the uid of the FlinkDeployment.
     clusters: BTreeMap<String, Flown>,
     /// By uid of the resource whose job it is.
     subjects: BTreeMap<String, watch::Sender<Subject>>,
+    around: Surroundings,
+    looks: Looks,
 }
 
 impl Fleet {
-    async fn take_in(&mut self, event: ResourceEvent) {
-        let id = self.source.id.clone();
-        match event {
-            ResourceEvent::Lost { error, attempt, next_attempt_at } => {
-                let now = self.shared.now();
-                self.shared.board.update_source(&id, true, |view| {
-                    let since = match &view.state {
-                        SourceState::Lost { since, .. } => *since,
-                        SourceState::Connecting | SourceState::Live => now,
-                    };
-                    view.state = SourceState::Lost { since, attempt, next_attempt_at, error };
-                });
-                return;
+    /// Flies until the source is replaced by another one, or for ever.
+    async fn fly(
+        shared: &Arc<Shared>,
+        source: &KubernetesSource,
+        orders: &mut mpsc::Receiver<Command>,
+    ) -> Option<KubernetesSource> {
+        let refresh = shared.config.capacity_refresh;
+        let kube = Arc::new(KubeLink::new(source.id.clone(), Arc::clone(&source.api), refresh));
+        let mut fleet = Self {
+            shared: Arc::clone(shared),
+            source: source.clone(),
+            looks: Looks::new(Arc::clone(shared), Arc::clone(&kube)),
+            kube,
+            resources: BTreeMap::new(),
+            deployments: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            subjects: BTreeMap::new(),
+            around: Surroundings::default(),
+        };
+        shared.board.update_kube(&source.id, |view| {
+            *view = crate::domain::kubernetes::KubeView {
+                namespaces: Arc::new(source.api.namespaces()),
+                contexts: Arc::new(shared.contexts.as_ref().map(|c| c.list(&source.id)).unwrap_or_default()),
+                ..crate::domain::kubernetes::KubeView::new(source.id.clone())
+            };
+        });
+        let (want, wanted) = watch::channel(Wanted::default());
+        let mut events = source.api.watch(wanted);
+        let mut interest = shared.interest.clone();
+        let now = interest.borrow_and_update().clone();
+        fleet.looked_at(&now, &want);
+        fleet.looks.ask_rights(None);
+        loop {
+            tokio::select! {
+                event = events.next() => fleet.take_in(event?).await,
+                order = orders.recv() => {
+                    if let Some(next) = fleet.carry_out(order?).await {
+                        return Some(next);
+                    }
+                }
+                changed = interest.changed() => {
+                    changed.ok()?;
+                    let now = interest.borrow_and_update().clone();
+                    fleet.looked_at(&now, &want);
+                }
             }
-            ResourceEvent::Current => {}
+        }
+    }
+
+    /// What somebody looks at decides what is watched beside the resources.
+    fn looked_at(&mut self, interest: &Interest, want: &watch::Sender<Wanted>) {
+        let job = interest.job.as_ref().and_then(|key| self.shared.board.job(key));
+        let ours = job.filter(|job| job.source == self.source.id);
+        let namespace = ours.as_ref().and_then(|job| job.namespace.clone());
+        let wanted = match (interest.visible, interest.all_events, interest.events, namespace) {
+            (true, true, ..) => Wanted::AllEvents,
+            (true, false, true, Some(namespace)) => Wanted::EventsIn(namespace),
+            _ => Wanted::Nothing,
+        };
+        want.send_if_modified(|known| std::mem::replace(known, wanted.clone()) != wanted);
+        self.looks.looked_at(interest);
+    }
+
+    /// Carries out a command about the cluster. Gives the source that takes this one's place, if one does.
+    async fn carry_out(&mut self, command: Command) -> Option<KubernetesSource> {
+        let (issuer, id) = (command.issuer, command.id);
+        let refused = |why: String| self.shared.board.stage(issuer, id, CommandStage::Refused { why }, None);
+        match command.intent {
+            Intent::AskRights { .. } => {
+                self.looks.ask_rights(Some((issuer, id)));
+                None
+            }
+            Intent::SwitchContext { context, namespaces, .. } => {
+                let Some(contexts) = self.shared.contexts.clone() else {
+                    refused("contexts cannot be switched here".into());
+                    return None;
+                };
+                self.shared.board.stage(issuer, id, CommandStage::Sent, Some("the new connection".into()));
+                match contexts.connect(&self.source.id, context.as_deref(), &namespaces).await {
+                    Ok(next) => {
+                        for flown in self.clusters.values() {
+                            flown.link.retire();
+                            self.shared.board.remove_cluster(&flown.link.key);
+                        }
+                        self.shared.board.stage(issuer, id, CommandStage::Observed, None);
+                        Some(next)
+                    }
+                    Err(why) => {
+                        self.shared.board.stage(issuer, id, CommandStage::Failed { why }, None);
+                        None
+                    }
+                }
+            }
+            _ => {
+                refused("this is no command about a cluster".into());
+                None
+            }
+        }
+    }
+
+    async fn take_in(&mut self, event: ResourceEvent) {
+        match event {
+            ResourceEvent::Lost { error, attempt, next_attempt_at } => self.lost(&error, attempt, next_attempt_at),
+            ResourceEvent::Current => {
+                self.answered().await;
+                // A pilot of an earlier look at the same job may have had to land first.
+                if self.subjects.len() < self.resources.len() {
+                    self.settle();
+                }
+            }
             ResourceEvent::All(all) => {
                 let mut before = std::mem::take(&mut self.resources);
                 self.resources = all
                     .into_iter()
+                    .filter(|new| !new.canary)
                     .map(|new| {
                         let same = before.remove(&new.uid).filter(|old| **old == new);
                         (new.uid.clone(), same.unwrap_or_else(|| Arc::new(new)))
                     })
                     .collect();
+                self.answered().await;
+                self.settle();
             }
             ResourceEvent::Changed(new) => {
-                self.resources.insert(new.uid.clone(), Arc::new(*new));
+                // A canary never has a status: it only tells the operator that it is alive.
+                if !new.canary {
+                    self.resources.insert(new.uid.clone(), Arc::new(*new));
+                }
+                self.answered().await;
+                self.settle();
             }
             ResourceEvent::Gone { uid } => {
                 self.resources.remove(&uid);
+                self.answered().await;
+                self.settle();
             }
+            ResourceEvent::Pods(_)
+            | ResourceEvent::JobManagers(_)
+            | ResourceEvent::Autoscalers(_)
+            | ResourceEvent::Snapshots(_)
+            | ResourceEvent::BlueGreen(_)
+            | ResourceEvent::Events(_)
+            | ResourceEvent::Features(_)
+            | ResourceEvent::Operator(_)
+            | ResourceEvent::Watches(_) => self.surroundings(event),
         }
-        let known = self.shared.board.source(&id).is_some_and(|s| s.version.is_some());
+    }
+
+    fn lost(&self, error: &str, attempt: u32, next_attempt_at: Timestamp) {
+        let now = self.shared.now();
+        self.shared.board.update_source(&self.source.id, true, |view| {
+            let since = match &view.state {
+                SourceState::Lost { since, .. } => *since,
+                SourceState::Connecting | SourceState::Live => now,
+            };
+            view.state = SourceState::Lost { since, attempt, next_attempt_at, error: error.to_owned() };
+        });
+    }
+
+    /// The source answered about its resources.
+    async fn answered(&self) {
+        let id = &self.source.id;
+        let known = self.shared.board.source(id).is_some_and(|s| s.version.is_some());
         let version = if known { None } else { self.source.api.version().await.ok() };
         let now = self.shared.now();
-        self.shared.board.update_source(&id, true, |view| {
+        self.shared.board.update_source(id, true, |view| {
             view.state = SourceState::Live;
             view.last_ok = Some(now);
             if version.is_some() {
                 view.version = version;
             }
         });
-        self.settle();
     }
 
     /// Brings clusters and jobs in line with the resources.
@@ -132,19 +270,18 @@ impl Fleet {
         });
         // A dropped sender tells the pilot that its resource is gone.
         self.subjects.retain(|uid, _| resources.contains_key(uid));
+        self.deployments = resources
+            .values()
+            .filter(|r| !r.reference.session_job)
+            .map(|r| ((r.reference.namespace.clone(), r.reference.name.clone()), r.uid.clone()))
+            .collect();
         let all: Vec<Arc<Resource>> = self.resources.values().cloned().collect();
-        let of_cluster = |job: &Resource, cluster: &Resource| {
-            job.deployment_name.as_ref() == Some(&cluster.reference.name)
-                && job.reference.namespace == cluster.reference.namespace
-        };
-        for resource in &all {
-            if !resource.reference.session_job {
-                let jobs: Vec<&Arc<Resource>> = all.iter().filter(|job| of_cluster(job, resource)).collect();
-                self.fly_cluster(resource, &jobs);
-            }
+        for resource in all.iter().filter(|r| !r.reference.session_job) {
+            let jobs: Vec<&Arc<Resource>> = all.iter().filter(|job| runs_on(job, resource)).collect();
+            self.fly_cluster(resource, &jobs);
         }
         for resource in &all {
-            self.fly_job(resource, &all);
+            self.fly_job(resource);
         }
     }
 
@@ -162,17 +299,19 @@ impl Fleet {
 
     fn start_cluster(&mut self, deployment: &Arc<Resource>) -> Arc<ClusterLink> {
         let reference = &deployment.reference;
+        let way = self.source.api.job_manager(deployment);
         let link = Arc::new(ClusterLink::new(
             ClusterKey::new(format!("k8s:{}", deployment.uid)),
             self.source.id.clone(),
             reference.name.clone(),
             Some(reference.namespace.clone()),
             self.source.api.page(deployment),
-            FlinkClient::new(self.source.api.job_manager(reference), self.shared.config.client),
+            FlinkClient::new(way.transport, self.shared.config.client),
             false,
         ));
         // Nothing is asked before it is said to be ready.
         link.set_ready(false);
+        cluster::put_way(&self.shared, &link, way.why);
         let session = deployment.kind == JobKind::SessionCluster;
         self.shared.register_link(&link);
         let (shared, polled) = (Arc::clone(&self.shared), Arc::clone(&link));
@@ -191,25 +330,30 @@ impl Fleet {
         });
         let flown = Flown { link: Arc::clone(&link), _poller: AbortOnDropHandle::new(poller) };
         self.clusters.insert(deployment.uid.clone(), flown);
+        self.show_pods(&reference.namespace, &reference.name);
         link
     }
 
-    fn fly_job(&mut self, resource: &Arc<Resource>, all: &[Arc<Resource>]) {
-        let cluster = match &resource.deployment_name {
-            None => Some(resource),
-            Some(name) => all.iter().find(|r| {
-                !r.reference.session_job
-                    && r.reference.name == *name
-                    && r.reference.namespace == resource.reference.namespace
-            }),
-        };
+    /// The FlinkDeployment on which the job of a resource runs.
+    fn cluster_of(&self, resource: &Arc<Resource>) -> Option<Arc<Resource>> {
+        match &resource.deployment_name {
+            None => Some(Arc::clone(resource)),
+            Some(name) => {
+                let uid = self.deployments.get(&(resource.reference.namespace.clone(), name.clone()))?;
+                self.resources.get(uid).cloned()
+            }
+        }
+    }
+
+    /// Tells the pilot of a job of its resource and of what is around it; starts one if there is none.
+    fn fly_job(&mut self, resource: &Arc<Resource>) {
         // A session job without its cluster has nobody who knows of it: it is shown once the cluster is.
-        let Some(cluster) = cluster else { return };
+        let Some(cluster) = self.cluster_of(resource) else { return };
         let Some(flown) = self.clusters.get(&cluster.uid) else { return };
-        let described = if Arc::ptr_eq(cluster, resource) {
+        let described = if Arc::ptr_eq(&cluster, resource) {
             Arc::clone(resource)
         } else {
-            Arc::new(on_its_cluster(resource, cluster))
+            Arc::new(on_its_cluster(resource, &cluster))
         };
         let subject = Subject {
             key: JobKey::new(format!("k8s:{}", resource.uid)),
@@ -217,15 +361,20 @@ impl Fleet {
             namespace: Some(resource.reference.namespace.clone()),
             name: resource.reference.name.clone(),
             job: resource.job_id,
+            around: self.around_job(resource, &cluster),
             resource: Some(described),
-            api: Some(Arc::clone(&self.source.api)),
+            kube: Some(Arc::clone(&self.kube)),
         };
         match self.subjects.get(&resource.uid) {
             Some(told) => {
                 told.send_if_modified(|known| {
-                    let same = known.resource == subject.resource && known.job == subject.job;
+                    let same = known.resource == subject.resource
+                        && known.job == subject.job
+                        && known.around == subject.around;
                     if !same {
-                        *known = subject;
+                        // The same resource stays the same `Arc`: that is how a pilot tells.
+                        let resource = known.resource.clone().filter(|r| Some(r) == subject.resource.as_ref());
+                        *known = Subject { resource: resource.or(subject.resource), ..subject };
                     }
                     !same
                 });
@@ -237,6 +386,24 @@ impl Fleet {
             }
         }
     }
+
+    fn around_job(&self, resource: &Resource, cluster: &Resource) -> Around {
+        let (namespace, name) = (&cluster.reference.namespace, &cluster.reference.name);
+        Around {
+            stored: self.around.stored_of(&resource.reference),
+            lost: self.around.lost_of(&resource.reference),
+            pods: self.around.pods_of(namespace, name),
+            scalers: self.looks.scalers(),
+            operator: Arc::clone(&self.around.operator),
+            events: self.around.events_of(resource, cluster, self.looks.looks_at(&resource.uid)),
+        }
+    }
+}
+
+/// A session job that runs on this cluster.
+fn runs_on(job: &Resource, cluster: &Resource) -> bool {
+    job.deployment_name.as_ref() == Some(&cluster.reference.name)
+        && job.reference.namespace == cluster.reference.namespace
 }
 
 /// Starts a pilot for every job of a session cluster that was submitted outside the operator and has none. It flies as on plain
@@ -250,7 +417,8 @@ fn fly_outsiders(shared: &Arc<Shared>, link: &Arc<ClusterLink>, state: &ClusterS
             name: job.name.clone(),
             job: Some(job.id),
             resource: None,
-            api: None,
+            kube: None,
+            around: Around::default(),
         };
         pilot::spawn(shared, link, subject);
     }
@@ -267,91 +435,9 @@ fn on_its_cluster(job: &Resource, cluster: &Resource) -> Resource {
     described.flink_version.clone_from(&cluster.flink_version);
     described.task_manager_cpu = cluster.task_manager_cpu;
     described.task_manager_memory = cluster.task_manager_memory;
+    described.placement = Arc::clone(&cluster.placement);
     described.job_manager.clone_from(&cluster.job_manager);
     described
-}
-
-/// What the operator says of a resource, by the table of `operator.md` §2.3; `since`: since when its lifecycle is as it is.
-pub(super) fn operator_word(resource: &Resource, since: Timestamp, now: Timestamp) -> OperatorWord {
-    let lifecycle = resource.lifecycle.as_deref().unwrap_or("no status");
-    let text = match (resource.kind, resource.job_state.as_deref()) {
-        (JobKind::SessionCluster, _) | (_, None) => lifecycle.to_owned(),
-        (_, Some(job)) => format!("{lifecycle} / {job}"),
-    };
-    OperatorWord { text, headline: headline(resource, since, now) }
-}
-
-fn headline(r: &Resource, since: Timestamp, now: Timestamp) -> Option<(HealthWord, String)> {
-    let jm = r.job_manager.as_deref().unwrap_or_default();
-    let job = r.job_state.as_deref().unwrap_or_default();
-    let lifecycle = r.lifecycle.as_deref().unwrap_or("CREATED");
-    let session = r.kind == JobKind::SessionCluster;
-    let lasts = age(since, now);
-    let error = || r.error.clone().unwrap_or_else(|| "no error is reported".into());
-    if r.deleting {
-        return Some((HealthWord::Deleting, "the resource is being deleted".into()));
-    }
-    if lifecycle == "CREATED" {
-        let young = r.created_at.is_none_or(|at| age(at, now) < NEW);
-        return Some(match (young, r.suspended) {
-            (_, true) => (HealthWord::Suspended, "created suspended".into()),
-            (true, false) => (HealthWord::Deploying, "new, not deployed yet".into()),
-            (false, false) => (
-                HealthWord::NotReconciled,
-                "the operator does not act on it: is it running and watching this namespace?".into(),
-            ),
-        });
-    }
-    if lifecycle == "FAILED" {
-        return Some((HealthWord::Failed, error()));
-    }
-    if jm == "ERROR" {
-        return Some((HealthWord::JobManagerLost, format!("the JobManager's pod does not start: {}", error())));
-    }
-    if jm == "MISSING"
-        && !r.suspended
-        && !r.reference.session_job
-        && lifecycle != "UPGRADING"
-        && lifecycle != "SUSPENDED"
-    {
-        return Some((HealthWord::JobManagerLost, "the JobManager's Deployment is gone".into()));
-    }
-    if r.invalid {
-        return Some((HealthWord::OperatorError, format!("the spec was rejected, the old one goes on: {}", error())));
-    }
-    if let Some(error) = &r.error {
-        return Some((HealthWord::OperatorError, error.clone()));
-    }
-    match lifecycle {
-        "ROLLING_BACK" | "ROLLED_BACK" => {
-            return Some((HealthWord::RolledBack, "the new spec did not come up".into()));
-        }
-        "UPGRADING" if lasts > UPGRADE => {
-            return Some((HealthWord::UpgradeStuck, format!("upgrading for {} s", lasts.as_secs())));
-        }
-        "UPGRADING" => return Some((HealthWord::Deploying, "an upgrade is in progress".into())),
-        "SUSPENDED" => return Some((HealthWord::Suspended, "suspended on request".into())),
-        _ => {}
-    }
-    if jm == "DEPLOYING" || jm == "DEPLOYED_NOT_READY" {
-        return Some((HealthWord::Deploying, "the JobManager is coming up".into()));
-    }
-    if session {
-        return Some((HealthWord::Ready, "the session cluster is ready".into()));
-    }
-    if matches!(job, "RECONCILING") && lasts > NEW {
-        return Some((HealthWord::Unreachable, "the operator cannot reach the JobManager".into()));
-    }
-    if matches!(job, "CANCELED" | "FINISHED" | "CANCELLING") && !r.suspended {
-        let word = if job == "FINISHED" { HealthWord::Finished } else { HealthWord::Canceled };
-        return Some((word, format!("the job is {job} though it is wanted running")));
-    }
-    match r.observed_generation {
-        Some(observed) if observed != r.generation => {
-            Some((HealthWord::ChangePending, format!("generation {}, observed {observed}", r.generation)))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub struct Standing<'a> {
     pub ownership: &'a Ownership,
     /// The source does not answer: why.
     pub lost: Option<&'a str>,
+    /// The API server does not answer about the job's resource: why.
+    pub resource_lost: Option<&'a str>,
     /// Flink's state of the job.
     pub state: JobState,
     /// Its tasks.
@@ -43,6 +45,10 @@ pub fn before(s: Standing<'_>) -> Option<Reason> {
         }
         Ownership::Conflict { why } => return Some(Reason::new(ReasonCode::Conflict, why.clone())),
         Ownership::Pilot { .. } => {}
+    }
+    if let Some(why) = s.resource_lost {
+        let sentence = format!("the API server does not answer about this resource: {why}");
+        return Some(Reason::new(ReasonCode::SourceLost, sentence));
     }
     if let Some(why) = s.lost {
         return Some(Reason::new(ReasonCode::SourceLost, format!("the JobManager does not answer: {why}")));

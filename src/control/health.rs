@@ -2,6 +2,8 @@
 //!
 //! Flink's own evidence follows `flink-rest.md` §6; what an operator says comes first and follows `operator.md` §2.3.
 
+pub(super) mod operator;
+
 use std::time::Duration;
 
 use crate::domain::Timestamp;
@@ -52,6 +54,10 @@ pub struct Evidence<'a> {
     pub problem: Option<&'a str>,
     /// Free slots of the cluster, if known.
     pub free_slots: Option<u32>,
+    /// Why TaskManagers are missing, by their pods.
+    pub missing_task_managers: Option<&'a str>,
+    /// How a TaskManager ended lately, if badly.
+    pub ended_task_manager: Option<&'a str>,
     /// A change of ours that is under way, in one sentence.
     pub progress: Option<&'a str>,
     /// Numbers.
@@ -148,6 +154,12 @@ fn not_up(e: &Evidence<'_>, headline: Option<(HealthWord, String)>) -> (HealthWo
     let tasks = format!("{} of {} tasks run", e.tasks.running, e.tasks.total);
     let waits = matches!(e.state, JobState::Created | JobState::Restarting)
         || (e.state == JobState::Running && e.tasks.scheduled > 0);
+    // Pods that do not come up are why there are no slots.
+    if let Some(why) = e.missing_task_managers
+        && (waits || matches!(e.state, JobState::Initializing | JobState::Reconciling | JobState::Unknown))
+    {
+        return (HealthWord::NoResources, format!("waits for slots for {since} s: {why}"));
+    }
     if waits && e.free_slots == Some(0) && age(e.state_since, e.now) > SLOT_PATIENCE {
         return (HealthWord::NoResources, format!("waits for slots for {since} s and none is free; {tasks}"));
     }
@@ -156,7 +168,7 @@ fn not_up(e: &Evidence<'_>, headline: Option<(HealthWord, String)>) -> (HealthWo
     }
     match e.state {
         JobState::Restarting => {
-            let last = e.problem.map_or_else(String::new, |p| format!(": {p}"));
+            let last = e.ended_task_manager.or(e.problem).map_or_else(String::new, |p| format!(": {p}"));
             (HealthWord::Restarting, format!("restarting for {since} s{last}"))
         }
         JobState::Running | JobState::Created | JobState::Initializing if e.ran_before => {

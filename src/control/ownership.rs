@@ -5,22 +5,12 @@ use std::collections::BTreeMap;
 use super::ports::Resource;
 use crate::domain::ids::VertexId;
 use crate::domain::job::{JobKind, Ownership, Realization, Scheduler};
+use crate::domain::kubernetes::ConflictRow;
 
 /// The option that holds the map of parallelism.
 pub const OVERRIDES_KEY: &str = "pipeline.jobvertex-parallelism-overrides";
 /// The name under which this program writes.
 pub const FIELD_MANAGER: &str = "flightdeck";
-
-/// Field managers that write their resources again and again: what they own, they will overwrite.
-const REWRITING_MANAGERS: [(&str, &str); 7] = [
-    ("argocd", "Argo CD"),
-    ("kustomize-controller", "Flux"),
-    ("helm-controller", "Flux"),
-    ("flux", "Flux"),
-    ("keda", "KEDA"),
-    ("vpa", "the Vertical Pod Autoscaler"),
-    ("horizontal-pod-autoscaler", "the Horizontal Pod Autoscaler"),
-];
 
 /// Who scales a job of a plain Flink cluster.
 pub fn of_plain_flink() -> Ownership {
@@ -32,11 +22,10 @@ pub fn of_outsider(cluster: &str) -> Ownership {
     Ownership::Pilot { why: format!("outside the operator: submitted by hand to the session cluster {cluster}") }
 }
 
-/// Who scales the job of a resource.
-pub fn of_resource(resource: &Resource) -> Ownership {
-    if let Some(manager) = resource.override_managers.iter().find(|m| rewrites(m).is_some()) {
-        let who = rewrites(manager).unwrap_or_default();
-        return Ownership::Conflict { why: format!("{who} (field manager {manager}) writes {OVERRIDES_KEY}") };
+/// Who scales the job of a resource; `conflicts`: who else writes or scales the same ([`super::conflicts`]).
+pub fn of_resource(resource: &Resource, conflicts: &[ConflictRow]) -> Ownership {
+    if let Some(conflict) = conflicts.iter().find(|c| c.blocks) {
+        return Ownership::Conflict { why: conflict.what.clone() };
     }
     if let Some((vertex, ours, theirs)) = changed_entry(resource) {
         let now = theirs.map_or_else(|| "removed".to_owned(), |p| format!("changed to {p}"));
@@ -87,14 +76,29 @@ pub fn realization_of_resource(resource: &Resource) -> Realization {
             Realization::AdviseOnly { why: "the resource is being deleted".into() }
         }
         JobKind::FlinkDeployment | JobKind::FlinkSessionJob => {
-            let get = |key: &str| resource.configuration.get(key).map(String::as_str);
-            let adaptive = get("jobmanager.scheduler").is_some_and(|s| s.eq_ignore_ascii_case("adaptive"));
-            let allowed =
-                get("kubernetes.operator.job.upgrade.inplace-scaling.enabled").is_none_or(|v| is_true(Some(v)));
-            let recent =
-                !matches!(resource.flink_version.as_deref(), Some("v1_13" | "v1_14" | "v1_15" | "v1_16" | "v1_17"));
-            Realization::PatchResource { in_place: resource.native && adaptive && allowed && recent }
+            Realization::PatchResource { in_place: in_place(resource).is_ok() }
         }
+    }
+}
+
+/// Whether the operator carries a change of the map out in place (`operator.md` §7.3).
+///
+/// # Errors
+/// Why it will redeploy instead, in a few words.
+pub fn in_place(resource: &Resource) -> Result<(), String> {
+    let get = |key: &str| resource.configuration.get(key).map(String::as_str);
+    if !resource.native {
+        return Err("the cluster is standalone, not native".into());
+    }
+    if !get("jobmanager.scheduler").is_some_and(|s| s.eq_ignore_ascii_case("adaptive")) {
+        return Err("jobmanager.scheduler is not adaptive".into());
+    }
+    if !get("kubernetes.operator.job.upgrade.inplace-scaling.enabled").is_none_or(|v| is_true(Some(v))) {
+        return Err("kubernetes.operator.job.upgrade.inplace-scaling.enabled is false".into());
+    }
+    match resource.flink_version.as_deref() {
+        Some(old @ ("v1_13" | "v1_14" | "v1_15" | "v1_16" | "v1_17")) => Err(format!("Flink {old} is older than 1.18")),
+        _ => Ok(()),
     }
 }
 
@@ -121,10 +125,15 @@ pub fn overrides_in(resource: &Resource) -> BTreeMap<VertexId, i32> {
 
 /// Reads Flink's map text (`autoscaler.md` §9.4).
 pub fn parse_overrides(text: &str) -> BTreeMap<VertexId, i32> {
-    text.split(',')
+    let plain = |part: &str| part.trim().trim_matches(['\'', '"']).trim().to_owned();
+    text.trim()
+        .trim_start_matches('{')
+        .trim_end_matches('}')
+        .split(',')
         .filter_map(|entry| {
-            let (vertex, parallelism) = entry.trim().trim_matches(['\'', '"']).split_once(':')?;
-            Some((vertex.trim().parse().ok()?, parallelism.trim().parse().ok()?))
+            let entry = plain(entry);
+            let (vertex, parallelism) = entry.split_once(':')?;
+            Some((plain(vertex).parse().ok()?, plain(parallelism).parse().ok()?))
         })
         .collect()
 }
@@ -146,11 +155,6 @@ fn changed_entry(resource: &Resource) -> Option<(VertexId, i32, Option<i32>)> {
         Some(theirs) if theirs == ours => None,
         theirs => Some((*vertex, *ours, theirs.copied())),
     })
-}
-
-fn rewrites(manager: &str) -> Option<&'static str> {
-    let lower = manager.to_ascii_lowercase();
-    REWRITING_MANAGERS.iter().find(|(prefix, _)| lower.starts_with(prefix)).map(|(_, who)| *who)
 }
 
 fn is_true(value: Option<&str>) -> bool {

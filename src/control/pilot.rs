@@ -6,6 +6,7 @@
 mod advice;
 mod apply;
 mod orders;
+mod switch;
 mod turn;
 mod view;
 mod watching;
@@ -20,7 +21,8 @@ use super::cluster::{CloseWatch, ClusterLink, ClusterState};
 use super::collect::Collecting;
 use super::decisions::outcome::Pursuit;
 use super::decisions::{Book, StableHash};
-use super::ports::{ClusterApi, Resource};
+use super::kube::{Around, KubeLink};
+use super::ports::Resource;
 use super::rates::Readings;
 use super::shared::{Shared, supervise};
 use crate::autoscaler::options::{Layer, Options};
@@ -33,6 +35,7 @@ use crate::domain::ids::{JobId, JobKey, RunId, VertexId};
 use crate::domain::job::{
     CheckpointsView, JobKind, JobState, Mode, Ownership, ProblemsView, Realization, TaskCounts, VertexView,
 };
+use crate::domain::kubernetes::{ChangePreview, ConflictRow, ResourceDocuments};
 use crate::domain::memory::MemoryOutlook;
 use crate::domain::reason::Reason;
 use crate::domain::scaling::ScalingState;
@@ -55,8 +58,10 @@ pub(super) struct Subject {
     pub job: Option<JobId>,
     /// The resource that describes it, if an operator manages it.
     pub resource: Option<Arc<Resource>>,
-    /// The way to write that resource.
-    pub api: Option<Arc<dyn ClusterApi>>,
+    /// The Kubernetes cluster where that resource is.
+    pub kube: Option<Arc<KubeLink>>,
+    /// What that cluster says around the resource.
+    pub around: Around,
 }
 
 /// The decision that is being applied or measured, and the command behind it.
@@ -68,6 +73,13 @@ struct Chase {
     close_watch: Option<CloseWatch>,
 }
 
+/// A take-over or hand-back that was accepted and is not seen yet.
+struct Switching {
+    command: (Issuer, CommandId),
+    generation: i64,
+    patience: Instant,
+}
+
 /// When what is due.
 struct Schedule {
     turn: Instant,
@@ -76,6 +88,7 @@ struct Schedule {
     problems: Instant,
     subtasks: Instant,
     watermarks: Instant,
+    documents: Instant,
 }
 
 pub(super) struct Pilot {
@@ -132,6 +145,13 @@ pub(super) struct Pilot {
     schedule: Schedule,
     loaded: bool,
     recovered: bool,
+    /// Who else writes or scales the same.
+    conflicts: Arc<Vec<ConflictRow>>,
+    /// What the change somebody asked about would do.
+    preview: Option<Observed<Arc<ChangePreview>>>,
+    documents: Option<Observed<Arc<ResourceDocuments>>>,
+    /// A take-over or hand-back that was accepted: its command, and the generation in which it is seen.
+    switching: Option<Switching>,
     /// The operator's lifecycle state, and since when.
     lifecycle: (Option<String>, Timestamp),
 }
@@ -227,9 +247,14 @@ impl Pilot {
                 problems: now,
                 subtasks: now,
                 watermarks: now,
+                documents: now,
             },
             loaded: false,
             recovered: false,
+            conflicts: Arc::default(),
+            preview: None,
+            documents: None,
+            switching: None,
             lifecycle: (None, shared.now()),
             shared,
             link,
@@ -333,6 +358,8 @@ impl Pilot {
             (self.schedule.problems, self.wants_problems()),
             (self.schedule.subtasks, self.wants_subtasks()),
             (self.schedule.watermarks, self.wants_watermarks()),
+            (self.schedule.documents, self.wants_documents()),
+            (self.switching.as_ref().map_or(wake, |s| s.patience), self.switching.is_some()),
         ] {
             if wanted {
                 wake = wake.min(due);
@@ -373,7 +400,11 @@ impl Pilot {
                 if subject.kind == JobKind::SessionCluster {
                     self.mode = Mode::Off;
                 }
-                self.ownership = super::ownership::of_resource(resource);
+                let conflicts = super::conflicts::conflicts(resource, &subject.around.scalers);
+                if conflicts != *self.conflicts {
+                    self.conflicts = Arc::new(conflicts);
+                }
+                self.ownership = super::ownership::of_resource(resource, &self.conflicts);
                 self.realization = super::ownership::realization_of_resource(resource);
             }
             None => {

@@ -4,14 +4,19 @@
 //! the complete map and what must still be true.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use super::ownership::{FIELD_MANAGER, format_overrides, overrides_in, overruled};
-use super::ports::{ApiError, Applied, ClusterApi, OverridePatch, ResourceRef};
+use super::operator_state::OperatorState;
+use super::ownership::{FIELD_MANAGER, OVERRIDES_KEY, format_overrides, overrides_in, overruled};
+use super::ports::{ApiError, Applied, ClusterApi, PatchOf, Resource, ResourcePatch, ResourceRef};
 use super::shared::Shared;
-use crate::domain::decision::{DecisionId, Target};
+use super::takeover::{PROCESS_SIZE, complete_map};
+use crate::domain::decision::{ConfigChanges, DecisionId, Target};
 use crate::domain::ids::{JobId, JobKey, VertexId};
+use crate::domain::job::JobKind;
+use crate::domain::kubernetes::FieldChange;
 use crate::flink::{FlinkClient, FlinkError, ParallelismBounds, Requirements};
 use crate::state::journal::{Closing, Opened, Record};
 
@@ -19,6 +24,10 @@ use crate::state::journal::{Closing, Opened, Record};
 pub(super) const REQUIREMENTS: &str = "resource-requirements";
 /// Journal word of a patch of the overrides.
 pub(super) const OVERRIDES: &str = "parallelism-overrides";
+/// Journal word of a take-over from the operator.
+pub(super) const TAKE_OVER: &str = "take-over";
+/// Journal word of a hand-back to the operator.
+pub(super) const HAND_BACK: &str = "hand-back";
 /// How often a patch is tried when somebody else writes in between.
 const CONFLICTS: usize = 3;
 
@@ -30,6 +39,63 @@ pub(super) struct Detail {
     pub job: Option<JobId>,
     /// The complete map.
     pub wanted: BTreeMap<VertexId, i32>,
+    /// Keys of the configuration that go with it; none removes the key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configuration: BTreeMap<String, Option<String>>,
+}
+
+impl Detail {
+    /// The effect of a decision.
+    pub fn of(
+        decision: DecisionId,
+        job: Option<JobId>,
+        wanted: BTreeMap<VertexId, i32>,
+        config: &ConfigChanges,
+    ) -> Self {
+        let set = config.set.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+        let removed = config.removed.iter().map(|key| (key.clone(), None));
+        Self { decision, job, wanted, configuration: set.chain(removed).collect() }
+    }
+
+    /// The patch of a resource: the map, and the memory that goes with it. A session job has no memory of its own.
+    pub fn patch(&self, resource: &Resource) -> ResourcePatch {
+        let map = complete_map(resource, &self.wanted);
+        let mut configuration = BTreeMap::from([(OVERRIDES_KEY.to_owned(), Some(format_overrides(&map)))]);
+        let mut memory = None;
+        for (key, value) in self.configuration.iter().filter(|_| resource.kind == JobKind::FlinkDeployment) {
+            match (key.as_str(), value) {
+                // A TaskManager's whole memory stands in the resource itself (`operator.md` §7.2).
+                (PROCESS_SIZE, Some(size)) => {
+                    memory = Some(parse_memory(size).map_or_else(|| size.clone(), |bytes| bytes.to_string()));
+                }
+                (PROCESS_SIZE, None) => {}
+                _ => drop(configuration.insert(key.clone(), value.clone())),
+            }
+        }
+        let written = configuration.iter().filter(|(key, _)| *key != OVERRIDES_KEY);
+        let applied = Applied {
+            decision: self.decision,
+            parallelism: self.wanted.iter().map(|(v, p)| (*v, map.get(v).copied().unwrap_or(*p))).collect(),
+            configuration: written.map(|(key, value)| (key.clone(), value.clone())).collect(),
+        };
+        ResourcePatch { configuration, task_manager_memory: memory, reset_nonce: None, applied: Some(Some(applied)) }
+    }
+}
+
+/// A memory size in Flink's units, bytes.
+fn parse_memory(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" | "bytes" => 0,
+        "k" | "kb" | "kibibytes" => 10,
+        "m" | "mb" | "mebibytes" => 20,
+        "g" | "gb" | "gibibytes" => 30,
+        "t" | "tb" | "tebibytes" => 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// How a write ended.
@@ -155,7 +221,7 @@ pub(super) async fn found_requirements(client: &FlinkClient, detail: &Detail) ->
 }
 
 /// What a resource says of an effect that an earlier process left open.
-pub(super) fn found_overrides(resource: &super::ports::Resource, detail: &Detail) -> Closing {
+pub(super) fn found_overrides(resource: &Resource, detail: &Detail) -> Closing {
     let present = overrides_in(resource);
     match detail.wanted.iter().find(|(v, p)| present.get(v) != Some(p)) {
         None => Closing::FoundApplied,
@@ -165,8 +231,24 @@ pub(super) fn found_overrides(resource: &super::ports::Resource, detail: &Detail
     }
 }
 
-/// Writes the complete map and the annotation in one patch, after the server took the same as a dry run. When somebody else
-/// writes in between it reads again and goes on only while uid, generation and the present map are those that were approved.
+/// Why the operator would overrule a change of these vertices, by what it keeps at this moment.
+async fn overruled_now(api: &dyn ClusterApi, resource: &ResourceRef, changed: &[VertexId]) -> Option<Written> {
+    match api.stored(resource).await {
+        Ok(None) | Err(ApiError::NotFound(_)) => None,
+        Ok(Some(state)) => {
+            let stored = OperatorState::read(&state);
+            overruled(&stored.overrides, changed.iter().copied()).map(Written::Refused)
+        }
+        // Without the right to look nothing is known of such overrides: then the effect is looked for all the same.
+        Err(ApiError::Forbidden(why)) => {
+            tracing::warn!(why, "the operator's ConfigMap may not be read");
+            None
+        }
+        Err(error) => Some(Written::NotTried(error.to_string())),
+    }
+}
+
+/// Writes the map, the memory that goes with it and the annotation in one patch, after the server took the same as a dry run.
 pub(super) async fn patch_overrides(
     shared: &Shared,
     api: &dyn ClusterApi,
@@ -176,78 +258,118 @@ pub(super) async fn patch_overrides(
     changed: &[VertexId],
     sent: Sent<'_>,
 ) -> Written {
-    match api.stored_overrides(resource).await {
-        Ok(stored) => {
-            if let Some(why) = overruled(&stored, changed.iter().copied()) {
-                return Written::Refused(why);
-            }
-        }
-        Err(ApiError::NotFound(_)) => {}
-        // Without the right to look nothing is known of such overrides: then the effect is looked for all the same.
-        Err(ApiError::Forbidden(why)) => tracing::warn!(why, "the operator's ConfigMap may not be read"),
-        Err(error) => return Written::NotTried(error.to_string()),
+    if let Some(refused) = overruled_now(api, resource, changed).await {
+        return refused;
     }
+    write(shared, api, resource, (OVERRIDES, target), detail, sent, |found| async move { Ok(detail.patch(&found)) })
+        .await
+        .map_or_else(|not| not, |_| Written::Accepted)
+}
+
+/// Writes what `patch` makes of the resource as it is, after the server took the same as a dry run. When somebody else writes in
+/// between it reads again, three times, and goes on only while uid, generation and the present map are those that were seen.
+///
+/// # Errors
+/// How it ended otherwise.
+pub(super) async fn write<F>(
+    shared: &Shared,
+    api: &dyn ClusterApi,
+    resource: &ResourceRef,
+    (effect, target): (&str, &Target),
+    detail: &Detail,
+    sent: Sent<'_>,
+    mut patch: impl FnMut(Resource) -> F,
+) -> Result<Resource, Written>
+where
+    F: Future<Output = Result<ResourcePatch, Written>>,
+{
     let mut record = None;
-    let mut written = Written::NotTried("somebody else keeps writing to the resource; try again".into());
+    let mut written = Err(Written::NotTried("somebody else keeps writing to the resource; try again".into()));
     for _ in 0..=CONFLICTS {
         let found = match api.get(resource).await {
             Ok(found) => found,
             Err(error) => {
-                written = failed(error);
+                written = Err(failed(error));
                 break;
             }
         };
         if let Some(why) = moved(target, &found) {
-            written = Written::Superseded(why);
+            written = Err(Written::Superseded(why));
             break;
         }
-        let mut patch = OverridePatch {
-            reference: resource.clone(),
-            resource_version: found.resource_version.clone(),
-            parallelism: complete(&overrides_in(&found), &detail.wanted),
-            applied: Applied { decision: detail.decision, parallelism: detail.wanted.clone() },
-            dry_run: true,
+        let resource_version = found.resource_version.clone();
+        let patch = match patch(found).await {
+            Ok(patch) => patch,
+            Err(not) => {
+                written = Err(not);
+                break;
+            }
         };
-        match api.patch_overrides(&patch).await {
+        let mut of = PatchOf { reference: resource.clone(), resource_version, patch, dry_run: true };
+        match api.patch(&of).await {
             Ok(_) => {}
             Err(ApiError::Conflict(_)) => continue,
             Err(error) => {
-                written = failed(error);
+                // A rehearsal changes nothing, whatever became of its answer.
+                written = Err(match failed(error) {
+                    Written::Unknown(why) => Written::NotTried(why),
+                    other => other,
+                });
                 break;
             }
         }
         if record.is_none() {
-            match open(shared, OVERRIDES, &target.job, detail).await {
+            match open(shared, effect, &target.job, detail).await {
                 Ok(id) => record = Some(id),
-                Err(not_tried) => return not_tried,
+                Err(not_tried) => return Err(not_tried),
             }
             sent();
         }
-        patch.dry_run = false;
-        match api.patch_overrides(&patch).await {
-            Ok(_) => {
-                written = Written::Accepted;
+        of.dry_run = false;
+        match api.patch(&of).await {
+            Ok(patched) => {
+                written = Ok(patched.resource);
                 break;
             }
             Err(ApiError::Conflict(_)) => continue,
             Err(ApiError::Unknown(why)) => {
                 written = match api.get(resource).await {
-                    Ok(found) if found.applied == Some(patch.applied) => Written::Accepted,
-                    Ok(_) => Written::Refused(format!("{why}; the resource is unchanged")),
-                    Err(_) => Written::Unknown(why),
+                    Ok(found) if found.applied.as_ref() == of.patch.annotation() => Ok(found),
+                    Ok(_) => Err(Written::Refused(format!("{why}; the resource is unchanged"))),
+                    Err(_) => Err(Written::Unknown(why)),
                 };
                 break;
             }
             Err(error) => {
-                written = failed(error);
+                written = Err(failed(error));
                 break;
             }
         }
     }
     if let Some(record) = record {
-        close(shared, record, closing(&written)).await;
+        let how = written.as_ref().map_or_else(Clone::clone, |_| Written::Accepted);
+        close(shared, record, closing(&how)).await;
     }
     written
+}
+
+/// What a patch would do, by a dry run on the resource as it is; nothing is written.
+pub(super) async fn rehearse(
+    api: &dyn ClusterApi,
+    resource: &ResourceRef,
+    patch: impl Fn(&Resource) -> ResourcePatch,
+) -> Result<Vec<FieldChange>, ApiError> {
+    let mut tries = 0;
+    loop {
+        let found = api.get(resource).await?;
+        let resource_version = found.resource_version.clone();
+        let of = PatchOf { reference: resource.clone(), resource_version, patch: patch(&found), dry_run: true };
+        match api.patch(&of).await {
+            Ok(patched) => return Ok(patched.changes),
+            Err(ApiError::Conflict(_)) if tries < CONFLICTS => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn failed(error: ApiError) -> Written {
@@ -263,7 +385,7 @@ fn failed(error: ApiError) -> Written {
 }
 
 /// What changed about the target since it was approved.
-fn moved(target: &Target, found: &super::ports::Resource) -> Option<String> {
+fn moved(target: &Target, found: &Resource) -> Option<String> {
     if found.uid != target.uid {
         return Some("the resource was deleted and made anew".into());
     }
@@ -275,13 +397,6 @@ fn moved(target: &Target, found: &super::ports::Resource) -> Option<String> {
         ));
     }
     (field_hash(&overrides_in(found)) != target.field_hash).then(|| "the map of parallelism was changed".into())
-}
-
-/// The user's own entries for vertices that the pipeline does not know stay.
-fn complete(present: &BTreeMap<VertexId, i32>, wanted: &BTreeMap<VertexId, i32>) -> BTreeMap<VertexId, i32> {
-    let mut all = present.clone();
-    all.extend(wanted);
-    all
 }
 
 /// Hash of the map that a write would touch.

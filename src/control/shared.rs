@@ -14,6 +14,7 @@ use super::board::Board;
 use super::cluster::ClusterLink;
 use super::config::ControlConfig;
 use super::operations::Desk;
+use super::ports::Contexts;
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::command::{Command, CommandId, Interest};
@@ -29,7 +30,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What every task shares.
-#[derive(Debug)]
 pub(super) struct Shared {
     pub config: ControlConfig,
     pub clock: Arc<dyn Clock>,
@@ -40,6 +40,8 @@ pub(super) struct Shared {
     /// Ends the pauses of pollers whose source does not answer.
     pub reconnect: Notify,
     pub desk: Desk,
+    /// Other contexts that can be looked at.
+    pub contexts: Option<Arc<dyn Contexts>>,
     recovered: Mutex<Vec<Opened>>,
     links: Mutex<HashMap<ClusterKey, Weak<ClusterLink>>>,
     pilots: Mutex<HashMap<JobKey, mpsc::Sender<Command>>>,
@@ -49,6 +51,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    #[allow(clippy::too_many_arguments)] // each is a part of its own
     pub fn new(
         config: ControlConfig,
         clock: Arc<dyn Clock>,
@@ -57,6 +60,7 @@ impl Shared {
         recovery: Recovery,
         board: Arc<Board>,
         interest: watch::Receiver<Interest>,
+        contexts: Option<Arc<dyn Contexts>>,
     ) -> Self {
         Self {
             config,
@@ -66,6 +70,7 @@ impl Shared {
             board,
             interest,
             reconnect: Notify::new(),
+            contexts,
             desk: Desk::with_recovered(recovery.plans, recovery.ended),
             recovered: Mutex::new(recovery.open),
             links: Mutex::default(),
@@ -123,6 +128,11 @@ impl Shared {
         let (send, receive) = mpsc::channel(ORDERS);
         lock(&self.fleets).insert(source.clone(), send);
         receive
+    }
+
+    /// Closes the way of orders to a Kubernetes cluster.
+    pub fn unregister_fleet(&self, source: &SourceId) {
+        lock(&self.fleets).remove(source);
     }
 
     /// The way of orders to a Kubernetes cluster.

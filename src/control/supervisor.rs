@@ -26,14 +26,14 @@ const COMMANDS: usize = 64;
 
 /// Starts a control loop. It runs until every clone of the handle's command sender is dropped or the join handle is aborted.
 pub fn start(config: ControlConfig, parts: Parts) -> (Handle, JoinHandle<()>) {
-    let Parts { clock, store, journal, recovery, flink, kubernetes } = parts;
+    let Parts { clock, store, journal, recovery, flink, kubernetes, contexts } = parts;
     let views = flink.iter().map(flink_view).chain(kubernetes.iter().map(kubernetes_view)).collect();
     let notices = config.notices.iter().cloned().chain(armed(&config)).collect();
     let board = Arc::new(Board::new(Arc::clone(&clock), config.read_only, notices, views));
     let (commands, orders) = mpsc::channel(COMMANDS);
     let (interest, seen) = watch::channel(Interest::default());
     let (snapshots, published) = watch::channel(Arc::new(board.snapshot(0, clock.now())));
-    let shared = Arc::new(Shared::new(config, clock, store, journal, recovery, board, seen));
+    let shared = Arc::new(Shared::new(config, clock, store, journal, recovery, board, seen, contexts));
     shared.board.put_plans(shared.desk.shown());
     let task = tokio::spawn(run(shared, orders, snapshots, flink, kubernetes));
     (Handle { snapshots: published, commands, interest }, task)
@@ -63,7 +63,7 @@ fn flink_view(source: &FlinkSource) -> SourceView {
     }
 }
 
-fn kubernetes_view(source: &KubernetesSource) -> SourceView {
+pub(super) fn kubernetes_view(source: &KubernetesSource) -> SourceView {
     SourceView {
         id: source.id.clone(),
         kind: SourceKind::Kubernetes,
@@ -167,7 +167,8 @@ fn plain_jobs(shared: &Arc<Shared>, link: &Arc<ClusterLink>, state: &ClusterStat
             name: job.name.clone(),
             job: Some(job.id),
             resource: None,
-            api: None,
+            kube: None,
+            around: crate::control::kube::Around::default(),
         };
         pilot::spawn(shared, link, subject);
     }

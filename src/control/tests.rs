@@ -63,6 +63,7 @@ impl Bench {
         let journal = Journal::in_memory();
         let store = Arc::new(MemoryStore::new());
         let parts = Parts {
+            contexts: None,
             clock: Arc::new(TokioClock::starting_at(Fake::start())),
             store: store.clone(),
             journal: journal.clone(),

@@ -145,8 +145,10 @@ pub struct Need {
     pub namespace: String,
     /// TaskManagers after the change.
     pub task_managers: u32,
-    /// TaskManagers that run now and are released or kept.
+    /// TaskManagers that run now and stay; zero if all are replaced.
     pub running: u32,
+    /// The Flink cluster whose pods are released first, if all are replaced.
+    pub releases: Option<String>,
     /// What one TaskManager asks for.
     pub each: Room,
     /// Slots of one TaskManager.

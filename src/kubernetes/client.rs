@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 use super::error::KubeError;
 use super::json::{At, WrongShape};
-use super::objects::{Broken, Kind, Projection, ResourceRef, project};
+use super::objects::{Broken, Kind, Projection, ResourceRef, Scope, project};
 
 /// What every call keeps to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Limits {
     pub heartbeat_deadline: Duration,
     /// First and longest pause between attempts of a watch.
     pub back_off: (Duration, Duration),
+    /// Collections are read as the beginning of a watch where the server does that, object by object; else in pages.
+    pub streaming: bool,
 }
 
 impl Default for Limits {
@@ -51,6 +54,7 @@ impl Default for Limits {
             heartbeat: Duration::from_secs(6),
             heartbeat_deadline: Duration::from_secs(6),
             back_off: (Duration::from_secs(1), Duration::from_secs(30)),
+            streaming: true,
         }
     }
 }
@@ -87,11 +91,20 @@ pub struct Features {
 }
 
 impl Features {
-    /// The kind is known to the server.
+    /// The kind is known to the server; Kubernetes' own kinds always are.
     pub fn has(&self, kind: Kind) -> bool {
         match kind {
             Kind::FlinkDeployment => self.deployments,
             Kind::FlinkSessionJob => self.session_jobs,
+            Kind::FlinkStateSnapshot => self.state_snapshots,
+            Kind::FlinkBlueGreenDeployment => self.blue_green,
+            Kind::Pod
+            | Kind::Deployment
+            | Kind::ConfigMap
+            | Kind::Event
+            | Kind::Node
+            | Kind::ResourceQuota
+            | Kind::HorizontalPodAutoscaler => true,
         }
     }
 }
@@ -152,6 +165,8 @@ struct Inner {
     limits: Limits,
     last_answer: Mutex<Option<Instant>>,
     heartbeat: tokio::sync::Mutex<()>,
+    /// The server sends initial events; it is asked for them until it refuses.
+    streams: AtomicBool,
 }
 
 impl fmt::Debug for KubeClient {
@@ -163,7 +178,8 @@ impl fmt::Debug for KubeClient {
 impl KubeClient {
     pub(super) fn new(client: kube::Client, address: String, limits: Limits) -> Self {
         let (last_answer, heartbeat) = (Mutex::new(None), tokio::sync::Mutex::new(()));
-        Self { inner: Arc::new(Inner { client, address, limits, last_answer, heartbeat }) }
+        let streams = AtomicBool::new(limits.streaming);
+        Self { inner: Arc::new(Inner { client, address, limits, last_answer, heartbeat, streams }) }
     }
 
     /// A client of an API server that is a service in this process. Must be called inside a tokio runtime.
@@ -231,6 +247,16 @@ impl KubeClient {
         }
     }
 
+    /// Lists arrive as the beginning of a watch (`sendInitialEvents`), as far as this server was found to do so.
+    pub(super) fn streams(&self) -> bool {
+        self.inner.streams.load(Ordering::Relaxed)
+    }
+
+    /// The server does not send initial events: it is not asked again.
+    pub(super) fn does_not_stream(&self) {
+        self.inner.streams.store(false, Ordering::Relaxed);
+    }
+
     /// Time since anything arrived from the server.
     pub fn silent_for(&self) -> Option<Duration> {
         self.last_answer().map(|at| at.elapsed())
@@ -278,9 +304,9 @@ impl KubeClient {
     }
 
     /// Lists a collection in pages. A page that came too late starts the list again, once and in one piece.
-    pub(super) async fn list<R: Projection>(&self, namespace: Option<&str>) -> Result<Listing<R>, KubeError> {
-        match self.list_paged(namespace, Some(self.inner.limits.page)).await {
-            Err(KubeError::Expired { .. }) => self.list_paged(namespace, None).await,
+    pub(super) async fn list<R: Projection>(&self, scope: &Scope) -> Result<Listing<R>, KubeError> {
+        match self.list_paged(scope, Some(self.inner.limits.page)).await {
+            Err(KubeError::Expired { .. }) => self.list_paged(scope, None).await,
             other => other,
         }
     }
@@ -289,15 +315,12 @@ impl KubeClient {
     ///
     /// # Errors
     /// As any call.
-    pub async fn list_rows<R: Projection>(&self, namespace: Option<&str>) -> Result<(Vec<R>, Vec<Broken>), KubeError> {
-        self.list(namespace).await.map(|listing| (listing.rows, listing.broken))
+    pub async fn list_rows<R: Projection>(&self, scope: &Scope) -> Result<(Vec<R>, Vec<Broken>), KubeError> {
+        self.list(scope).await.map(|listing| (listing.rows, listing.broken))
     }
 
-    async fn list_paged<R: Projection>(
-        &self,
-        namespace: Option<&str>,
-        page: Option<u32>,
-    ) -> Result<Listing<R>, KubeError> {
+    async fn list_paged<R: Projection>(&self, scope: &Scope, page: Option<u32>) -> Result<Listing<R>, KubeError> {
+        let namespace = scope.namespace.as_deref();
         let ask = Ask::of("list", R::KIND, namespace, None);
         let mut listing = Listing { rows: Vec::new(), broken: Vec::new(), resource_version: String::new() };
         let mut token = String::new();
@@ -305,6 +328,7 @@ impl KubeClient {
             // The serializer is not Send: it must be gone before the await.
             let query = {
                 let mut query = url::form_urlencoded::Serializer::new(String::new());
+                scope.select(&mut query);
                 if let Some(page) = page {
                     query.append_pair("limit", &page.to_string());
                 }
@@ -418,7 +442,6 @@ impl KubeClient {
                 }
                 whole.extend_from_slice(&chunk);
             }
-            self.heard();
             Ok((head.status, head.headers, whole.freeze()))
         };
         tokio::time::timeout(within, whole)
@@ -433,7 +456,10 @@ impl KubeClient {
         request: Request<Bytes>,
     ) -> Result<(http::response::Parts, Body), KubeError> {
         let answer = self.inner.client.send(request.map(Body::from)).await.map_err(|e| unreachable(ask, &e))?;
-        self.heard();
+        // A server that answers with its own failure is not well: the next question is due then.
+        if !answer.status().is_server_error() {
+            self.heard();
+        }
         Ok(answer.into_parts())
     }
 }

@@ -99,6 +99,31 @@ pub async fn connect(options: &ConnectOptions, places: &Places) -> Result<Connec
     Ok(Connection { client: KubeClient::new(client, address, options.limits.clone()), context, namespace, insecure })
 }
 
+/// Every context of the kubeconfig with the namespace that it names; none in a pod.
+///
+/// # Errors
+/// As [`connect`].
+pub fn contexts(options: &ConnectOptions, places: &Places) -> Result<Vec<(String, Option<String>)>, KubeError> {
+    let files = match locate(options, places)? {
+        Found::Files(files) => files,
+        Found::InCluster => return Ok(Vec::new()),
+    };
+    let merged = merge(&files)?;
+    Ok(merged.contexts.into_iter().map(|c| (c.name, c.context.and_then(|context| context.namespace))).collect())
+}
+
+/// All files as one configuration, the first mention of a name counts.
+fn merge(files: &[PathBuf]) -> Result<Kubeconfig, KubeError> {
+    let place = files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
+    let mut merged = Kubeconfig::default();
+    for file in files {
+        merged = merged
+            .merge(read(file)?)
+            .map_err(|e| KubeError::BadConfiguration { place: place.clone(), why: chain(&e) })?;
+    }
+    Ok(merged)
+}
+
 fn locate(options: &ConnectOptions, places: &Places) -> Result<Found, KubeError> {
     if let Some(file) = &options.kubeconfig {
         return Ok(Found::Files(vec![file.clone()]));
@@ -141,10 +166,7 @@ async fn from_files(
 ) -> Result<(kube::Config, Option<String>, String), KubeError> {
     let place = files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
     let bad = |why: String| KubeError::BadConfiguration { place: place.clone(), why };
-    let mut merged = Kubeconfig::default();
-    for file in files {
-        merged = merged.merge(read(file)?).map_err(|e| bad(chain(&e)))?;
-    }
+    let mut merged = merge(files)?;
     // A login program must never draw on the screen or read the keys.
     for user in &mut merged.auth_infos {
         if let Some(exec) = user.auth_info.as_mut().and_then(|info| info.exec.as_mut()) {
@@ -212,6 +234,8 @@ mod tests {
     async fn the_context_is_the_current_one_or_the_one_asked_for() {
         let dir = tempfile::tempdir().unwrap();
         let places = Places { kubeconfig: Some(file(&dir, TWO_CONTEXTS).into()), ..Places::default() };
+        let known = contexts(&ConnectOptions::default(), &places).unwrap();
+        assert_eq!(known, [("a".to_owned(), Some("flink".to_owned())), ("b".to_owned(), None)]);
         let current = connect(&ConnectOptions::default(), &places).await.unwrap();
         assert_eq!((current.context.as_deref(), current.namespace.as_str()), (Some("a"), "flink"));
         let asked = ConnectOptions { context: Some("b".into()), ..ConnectOptions::default() };

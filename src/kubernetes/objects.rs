@@ -4,21 +4,37 @@ use serde_json::Value;
 
 use super::json::{At, WrongShape};
 
-/// The kinds of the operator that are watched.
+/// The kinds that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// An application or session cluster.
     FlinkDeployment,
     /// A job on a session cluster.
     FlinkSessionJob,
+    /// A savepoint or checkpoint as an object.
+    FlinkStateSnapshot,
+    /// Two deployments of which one is active.
+    FlinkBlueGreenDeployment,
+    /// A pod.
+    Pod,
+    /// A Deployment.
+    Deployment,
+    /// A ConfigMap.
+    ConfigMap,
+    /// An event.
+    Event,
+    /// A node.
+    Node,
+    /// A quota of a namespace.
+    ResourceQuota,
+    /// A HorizontalPodAutoscaler.
+    HorizontalPodAutoscaler,
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 2] = [Self::FlinkDeployment, Self::FlinkSessionJob];
-    /// The API group of all of them.
+    /// The API group of the operator's kinds.
     pub const GROUP: &'static str = "flink.apache.org";
-    /// The version of all of them.
+    /// The version of the operator's kinds.
     pub const VERSION: &'static str = "v1beta1";
 
     /// As in `kind:`.
@@ -26,6 +42,15 @@ impl Kind {
         match self {
             Self::FlinkDeployment => "FlinkDeployment",
             Self::FlinkSessionJob => "FlinkSessionJob",
+            Self::FlinkStateSnapshot => "FlinkStateSnapshot",
+            Self::FlinkBlueGreenDeployment => "FlinkBlueGreenDeployment",
+            Self::Pod => "Pod",
+            Self::Deployment => "Deployment",
+            Self::ConfigMap => "ConfigMap",
+            Self::Event => "Event",
+            Self::Node => "Node",
+            Self::ResourceQuota => "ResourceQuota",
+            Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
         }
     }
 
@@ -34,21 +59,76 @@ impl Kind {
         match self {
             Self::FlinkDeployment => "flinkdeployments",
             Self::FlinkSessionJob => "flinksessionjobs",
+            Self::FlinkStateSnapshot => "flinkstatesnapshots",
+            Self::FlinkBlueGreenDeployment => "flinkbluegreendeployments",
+            Self::Pod => "pods",
+            Self::Deployment => "deployments",
+            Self::ConfigMap => "configmaps",
+            Self::Event => "events",
+            Self::Node => "nodes",
+            Self::ResourceQuota => "resourcequotas",
+            Self::HorizontalPodAutoscaler => "horizontalpodautoscalers",
+        }
+    }
+
+    /// Group (empty for the core) and version.
+    fn api(self) -> (&'static str, &'static str) {
+        match self {
+            Self::FlinkDeployment
+            | Self::FlinkSessionJob
+            | Self::FlinkStateSnapshot
+            | Self::FlinkBlueGreenDeployment => (Self::GROUP, Self::VERSION),
+            Self::Pod | Self::ConfigMap | Self::Event | Self::Node | Self::ResourceQuota => ("", "v1"),
+            Self::Deployment => ("apps", "v1"),
+            Self::HorizontalPodAutoscaler => ("autoscaling", "v2"),
         }
     }
 
     /// As in RBAC rules and `kubectl`.
     pub fn resource(self) -> String {
-        format!("{}.{}", self.plural(), Self::GROUP)
+        match self.api() {
+            ("", _) => self.plural().to_owned(),
+            (group, _) => format!("{}.{group}", self.plural()),
+        }
     }
 
     /// The path of the collection, in one namespace or in all.
     pub(super) fn path(self, namespace: Option<&str>) -> String {
+        let root = match self.api() {
+            ("", version) => format!("/api/{version}"),
+            (group, version) => format!("/apis/{group}/{version}"),
+        };
         match namespace {
-            Some(namespace) => {
-                format!("/apis/{}/{}/namespaces/{namespace}/{}", Self::GROUP, Self::VERSION, self.plural())
+            Some(namespace) => format!("{root}/namespaces/{namespace}/{}", self.plural()),
+            None => format!("{root}/{}", self.plural()),
+        }
+    }
+}
+
+/// Which objects of a kind: a namespace (`None`: all), and selectors.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Scope {
+    /// Namespace; `None` is the whole cluster.
+    pub namespace: Option<String>,
+    /// Label selector; empty for every object.
+    pub labels: String,
+    /// Field selector; empty for every object.
+    pub fields: String,
+}
+
+impl From<Option<String>> for Scope {
+    fn from(namespace: Option<String>) -> Self {
+        Self { namespace, ..Self::default() }
+    }
+}
+
+impl Scope {
+    /// Adds the selectors to a query.
+    pub(super) fn select(&self, query: &mut url::form_urlencoded::Serializer<'_, String>) {
+        for (name, selector) in [("labelSelector", &self.labels), ("fieldSelector", &self.fields)] {
+            if !selector.is_empty() {
+                query.append_pair(name, selector);
             }
-            None => format!("/apis/{}/{}/{}", Self::GROUP, Self::VERSION, self.plural()),
         }
     }
 }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::domain::Timestamp;
+use crate::domain::capacity::Toleration;
 
+use super::access::tolerations;
 use super::configuration::FlinkConfiguration;
 use super::json::{At, WrongShape};
 use super::objects::{Kind, Projection, ResourceRef};
@@ -50,6 +52,8 @@ pub struct Meta {
     pub annotations: BTreeMap<String, String>,
     /// Who owns which fields of the spec.
     pub managers: Vec<Manager>,
+    /// Kind and name of each owner.
+    pub owners: Vec<(String, String)>,
 }
 
 /// `spec.jobManager` or `spec.taskManager`, as written.
@@ -112,10 +116,21 @@ pub struct FlinkDeployment {
     pub job: Option<JobSpec>,
     /// Last requested restart.
     pub restart_nonce: Option<i64>,
+    /// Where TaskManager pods may run, by their templates.
+    pub placement: Placement,
     /// Address of Flink's page by `spec.ingress`, as far as the resource tells it.
     pub ingress: Option<String>,
     /// Status, if the operator wrote one.
     pub status: Option<Status>,
+}
+
+/// Where pods may run, by a pod template.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Placement {
+    /// Labels a node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that are tolerated.
+    pub tolerations: Vec<Toleration>,
 }
 
 /// A FlinkSessionJob.
@@ -173,6 +188,10 @@ impl Projection for FlinkDeployment {
         let text = |name: &str| spec.field(name).and_then(|f| f.text());
         let job = spec.field("job")?;
         let meta = meta(&root.field("metadata")?)?;
+        let task_manager = spec.field("taskManager")?;
+        let mut placed = Placement::default();
+        placement(&spec.field("podTemplate")?, &mut placed)?;
+        placement(&task_manager.field("podTemplate")?, &mut placed)?;
         Ok(Self {
             ingress: ingress_page(&spec.field("ingress")?, &meta)?,
             meta,
@@ -184,6 +203,7 @@ impl Projection for FlinkDeployment {
             task_manager: pod_resources(&spec.field("taskManager")?)?,
             job: if job.is_absent() { None } else { Some(job_spec(&job)?) },
             restart_nonce: spec.field("restartNonce")?.integer()?,
+            placement: placed,
             status: status(&root.field("status")?)?,
         })
     }
@@ -257,7 +277,23 @@ fn meta(at: &At<'_>) -> Result<Meta, WrongShape> {
         labels: at.field("labels")?.text_map()?,
         annotations,
         managers: managers(&at.field("managedFields")?)?,
+        owners: owners(&at.field("ownerReferences")?)?,
     })
+}
+
+fn owners(at: &At<'_>) -> Result<Vec<(String, String)>, WrongShape> {
+    let text = |o: &Value, name: &str| o.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(at.items()?.iter().map(|o| (text(o, "kind"), text(o, "name"))).collect())
+}
+
+/// Node selector and tolerations of a pod template, added to what is there.
+fn placement(at: &At<'_>, placed: &mut Placement) -> Result<(), WrongShape> {
+    let spec = at.field("spec")?;
+    placed.node_selector.extend(spec.field("nodeSelector")?.text_map()?);
+    if let Some(template) = at.value() {
+        placed.tolerations.extend(tolerations(template));
+    }
+    Ok(())
 }
 
 fn managers(at: &At<'_>) -> Result<Vec<Manager>, WrongShape> {

@@ -20,7 +20,7 @@ use crate::domain::Timestamp;
 
 use super::client::{Ask, KubeClient, get, next_chunk, refusal};
 use super::error::KubeError;
-use super::objects::{Broken, Projection, project, uid_of};
+use super::objects::{Broken, Projection, Scope, project, uid_of};
 
 /// What a watch found out.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,17 +182,17 @@ impl<T> From<mpsc::error::SendError<T>> for End {
     }
 }
 
-/// Keeps `out` informed of all `R` in `namespace` (`None`: in all), until its receiver is dropped.
+/// Keeps `out` informed of all `R` in `scope`, until its receiver is dropped.
 ///
 /// `retry_now` (by `notify_waiters`) ends a pause between attempts early.
 pub async fn run<R: Projection>(
     client: KubeClient,
-    namespace: Option<String>,
+    scope: impl Into<Scope>,
     clock: Arc<dyn Clock>,
     retry_now: Arc<Notify>,
     out: mpsc::Sender<Update<R>>,
 ) {
-    let watch = Watch { client, namespace, out };
+    let watch = Watch { client, scope: scope.into(), out };
     let mut version: Option<String> = None;
     let mut attempt = 0;
     let mut expired_in_a_row = 0;
@@ -259,8 +259,22 @@ pub async fn run<R: Projection>(
 
 struct Watch<R> {
     client: KubeClient,
-    namespace: Option<String>,
+    scope: Scope,
     out: mpsc::Sender<Update<R>>,
+}
+
+/// Objects of a collection that arrives as the beginning of a watch.
+struct Initial<R> {
+    rows: Vec<R>,
+    broken: Vec<Broken>,
+}
+
+/// Where a watch begins.
+enum Beginning<'a> {
+    /// After this version.
+    At(&'a str),
+    /// With everything that is there (`sendInitialEvents`).
+    WithAll,
 }
 
 impl<R: Projection> Watch<R> {
@@ -272,15 +286,23 @@ impl<R: Projection> Watch<R> {
     }
 
     async fn listen(&self, version: &mut Option<String>, opened: &mut bool) -> Result<End, End> {
-        let from = match version {
-            Some(from) => from.clone(),
-            None => {
-                let listing = self.client.list::<R>(self.namespace.as_deref()).await?;
-                self.out.send(Update::Listed { rows: listing.rows, broken: listing.broken }).await?;
-                version.insert(listing.resource_version).clone()
-            }
+        let mut initial = None;
+        let mut lines = match version.clone() {
+            Some(from) => self.open(Beginning::At(&from)).await?,
+            None if self.client.streams() => match self.open(Beginning::WithAll).await {
+                Ok(lines) => {
+                    initial = Some(Initial { rows: Vec::new(), broken: Vec::new() });
+                    lines
+                }
+                // Servers before 1.32, and those where it is switched off, refuse the parameter.
+                Err(KubeError::Refused { code: 400 | 422, .. }) => {
+                    self.client.does_not_stream();
+                    self.list_and_open(version).await?
+                }
+                Err(error) => return Err(error.into()),
+            },
+            None => self.list_and_open(version).await?,
         };
-        let mut lines = self.open(&from).await?;
         *opened = true;
         let (begun, limits) = (Instant::now(), self.client.limits());
         let mut heard_at = begun;
@@ -295,7 +317,12 @@ impl<R: Projection> Watch<R> {
                 Ok(Ok(Some(line))) => {
                     self.client.heard();
                     heard_at = Instant::now();
-                    self.take(&line, version).await?;
+                    self.take(&line, version, &mut initial).await?;
+                }
+                // A server that ignores the parameter sends everything and never says that this was all.
+                _ if initial.is_some() && begun.elapsed() >= limits.deadline => {
+                    self.client.does_not_stream();
+                    return Ok(End::Over { lived: begun.elapsed() });
                 }
                 // A cut connection is part of a watch's life: it goes on, and only a failure to go on is a loss.
                 Ok(Ok(None) | Err(KubeError::Unreachable { .. })) => return Ok(End::Over { lived: begun.elapsed() }),
@@ -303,23 +330,42 @@ impl<R: Projection> Watch<R> {
                 Err(_) if heard_at.elapsed() > limits.silence => return Ok(End::Over { lived: begun.elapsed() }),
                 Err(_) => {
                     self.client.alive().await?;
-                    self.out.send(Update::Current).await?;
+                    if initial.is_none() {
+                        self.out.send(Update::Current).await?;
+                    }
                     wait = limits.heartbeat;
                 }
             }
         }
     }
 
-    async fn open(&self, from: &str) -> Result<Lines, KubeError> {
-        let ask = Ask::of("watch", R::KIND, self.namespace.as_deref(), None);
+    async fn list_and_open(&self, version: &mut Option<String>) -> Result<Lines, End> {
+        let listing = self.client.list::<R>(&self.scope).await?;
+        self.out.send(Update::Listed { rows: listing.rows, broken: listing.broken }).await?;
+        let from = version.insert(listing.resource_version).clone();
+        Ok(self.open(Beginning::At(&from)).await?)
+    }
+
+    async fn open(&self, beginning: Beginning<'_>) -> Result<Lines, KubeError> {
+        let namespace = self.scope.namespace.as_deref();
+        let ask = Ask::of("watch", R::KIND, namespace, None);
         let limits = self.client.limits();
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("watch", "true")
-            .append_pair("allowWatchBookmarks", "true")
-            .append_pair("timeoutSeconds", &limits.watch.as_secs().to_string())
-            .append_pair("resourceVersion", from)
-            .finish();
-        let mut request = get(&R::KIND.path(self.namespace.as_deref()), &query)?;
+        let query = {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.append_pair("watch", "true");
+            query.append_pair("allowWatchBookmarks", "true");
+            query.append_pair("timeoutSeconds", &limits.watch.as_secs().to_string());
+            match beginning {
+                Beginning::At(version) => query.append_pair("resourceVersion", version),
+                Beginning::WithAll => {
+                    query.append_pair("sendInitialEvents", "true");
+                    query.append_pair("resourceVersionMatch", "NotOlderThan")
+                }
+            };
+            self.scope.select(&mut query);
+            query.finish()
+        };
+        let mut request = get(&R::KIND.path(namespace), &query)?;
         // Newer servers compress watches one member per event, which decoders of one stream do not follow.
         request.headers_mut().insert(http::header::ACCEPT_ENCODING, http::HeaderValue::from_static("identity"));
         let open = async {
@@ -340,7 +386,12 @@ impl<R: Projection> Watch<R> {
     }
 
     /// Handles one event.
-    async fn take(&self, line: &[u8], version: &mut Option<String>) -> Result<(), End> {
+    async fn take(
+        &self,
+        line: &[u8],
+        version: &mut Option<String>,
+        initial: &mut Option<Initial<R>>,
+    ) -> Result<(), End> {
         let what = || format!("watch {}", R::KIND.plural());
         let event: Value = serde_json::from_slice(line)
             .map_err(|e| KubeError::Malformed { what: what(), why: format!("an event is not JSON ({e})") })?;
@@ -354,19 +405,36 @@ impl<R: Projection> Watch<R> {
                 Ok(uid) => Update::Deleted { uid },
                 Err(wrong) => return Err(KubeError::malformed(&what(), &wrong).into()),
             },
+            "BOOKMARK" if ends_initial(object) => match initial.take() {
+                Some(Initial { rows, broken }) => Update::Listed { rows, broken },
+                None => Update::Current,
+            },
             "BOOKMARK" => Update::Current,
             "ERROR" => {
                 let code =
                     object.get("code").and_then(Value::as_u64).and_then(|c| u16::try_from(c).ok()).unwrap_or(500);
                 let status = http::StatusCode::from_u16(code).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-                let ask = Ask::of("watch", R::KIND, self.namespace.as_deref(), None);
+                let ask = Ask::of("watch", R::KIND, self.scope.namespace.as_deref(), None);
                 return Err(refusal(&ask, status, &http::HeaderMap::new(), object.to_string().as_bytes()).into());
             }
             // A type of event that is not known here tells nothing about the rows.
             _ => Update::Current,
         };
-        if let Some(seen) = object.get("metadata").and_then(|m| m.get("resourceVersion")).and_then(Value::as_str) {
+        // Half of a beginning is nothing to go on from.
+        if initial.is_none()
+            && let Some(seen) = object.get("metadata").and_then(|m| m.get("resourceVersion")).and_then(Value::as_str)
+        {
             *version = Some(seen.to_owned());
+        }
+        // Until everything has arrived nothing is told, and what was known stays.
+        if let Some(initial) = initial {
+            match update {
+                Update::Applied(row) => initial.rows.push(row),
+                Update::Broken(broken) => initial.broken.push(broken),
+                Update::Deleted { uid } => initial.rows.retain(|row| row.uid() != uid),
+                Update::Listed { .. } | Update::Current | Update::Lost { .. } => {}
+            }
+            return Ok(());
         }
         self.out.send(update).await?;
         Ok(())
@@ -385,10 +453,15 @@ impl<R: Projection> Watch<R> {
             _ => doubled,
         };
         let mut hasher = DefaultHasher::new();
-        (R::KIND, &self.namespace, attempt).hash(&mut hasher);
+        (R::KIND, &self.scope, attempt).hash(&mut hasher);
         let spread = u32::try_from(hasher.finish() % 200).unwrap_or_default();
         base + base * spread / 1000
     }
+}
+
+/// This bookmark says that everything that was there has been sent.
+fn ends_initial(object: &Value) -> bool {
+    object.pointer("/metadata/annotations/k8s.io~1initial-events-end").and_then(Value::as_str) == Some("true")
 }
 
 /// Lines of a body, each at most `limit` bytes.

@@ -18,7 +18,14 @@ fn running() -> TaskCounts {
 }
 
 fn standing(ownership: &Ownership) -> Standing<'_> {
-    Standing { mode: Mode::Manual, ownership, lost: None, state: JobState::Running, tasks: running() }
+    Standing {
+        mode: Mode::Manual,
+        ownership,
+        lost: None,
+        resource_lost: None,
+        state: JobState::Running,
+        tasks: running(),
+    }
 }
 
 #[test]

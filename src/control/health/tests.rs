@@ -20,6 +20,8 @@ fn evidence<'a>() -> Evidence<'a> {
         failures: &[],
         problem: Some("IOException: broken"),
         free_slots: Some(2),
+        missing_task_managers: None,
+        ended_task_manager: None,
         progress: None,
         rates: None,
         source_backpressure: f64::NAN,
@@ -48,6 +50,20 @@ fn word_of(e: &Evidence<'_>) -> HealthWord {
     let health = health(e);
     assert!(!health.reason.is_empty());
     health.word
+}
+
+#[test]
+fn pods_that_do_not_come_up_are_why_a_job_waits() {
+    let why = "TaskManager pod tm-1 does not run (unschedulable): no room";
+    let waiting = Evidence { state: JobState::Created, missing_task_managers: Some(why), ..evidence() };
+    let found = health(&waiting);
+    assert_eq!(found.word, HealthWord::NoResources);
+    assert!(found.reason.contains("no room"), "{}", found.reason);
+    assert_eq!(word_of(&Evidence { missing_task_managers: Some(why), ..evidence() }), HealthWord::Healthy);
+    let ended = Some("TaskManager tm-4 ended (out of memory)");
+    let restarting =
+        Evidence { state: JobState::Restarting, tasks: tasks(0, 0), ended_task_manager: ended, ..evidence() };
+    assert!(health(&restarting).reason.contains("out of memory"), "the pod's end is deeper than Flink's words");
 }
 
 #[test]

@@ -28,7 +28,16 @@ pub(in crate::control) fn resource(configuration: &[(&str, &str)]) -> Resource {
         error: None,
         invalid: false,
         applied: None,
-        override_managers: vec![],
+        error_reason: None,
+        managers: vec![],
+        twins: vec![],
+        canary: false,
+        blue_green: None,
+        reset_nonce: None,
+        reconciled: None,
+        reconciled_memory: None,
+        placement: std::sync::Arc::default(),
+        operator: None,
     }
 }
 
@@ -46,7 +55,7 @@ fn role(ownership: &Ownership) -> &'static str {
 
 #[test]
 fn the_operators_options_decide_who_scales() {
-    let role_with = |configuration: &[(&str, &str)]| role(&of_resource(&resource(configuration)));
+    let role_with = |configuration: &[(&str, &str)]| role(&of_resource(&resource(configuration), &[]));
     assert_eq!(role_with(&[]), "pilot");
     assert_eq!(role_with(&[("job.autoscaler.enabled", "false")]), "pilot");
     assert_eq!(role_with(&[("job.autoscaler.enabled", "true")]), "observer");
@@ -57,27 +66,17 @@ fn the_operators_options_decide_who_scales() {
 }
 
 #[test]
-fn a_manager_that_rewrites_the_field_is_a_conflict_that_names_it() {
-    let mut r = resource(&[]);
-    r.override_managers = vec!["kubectl-edit".into()];
-    assert_eq!(role(&of_resource(&r)), "pilot");
-    r.override_managers.push("argocd-application-controller".into());
-    let Ownership::Conflict { why } = of_resource(&r) else { panic!() };
-    assert!(why.contains("Argo CD") && why.contains("argocd-application-controller"), "{why}");
-}
-
-#[test]
 fn an_entry_changed_after_we_wrote_it_is_theirs_and_a_conflict() {
     let ours = BTreeMap::from([(vertex(1), 4), (vertex(2), 2)]);
     let mut r = resource(&[(OVERRIDES_KEY, &format_overrides(&ours))]);
-    r.applied = Some(Applied { decision: DecisionId(1), parallelism: ours.clone() });
-    assert_eq!(role(&of_resource(&r)), "pilot");
+    r.applied = Some(Applied { decision: DecisionId(1), parallelism: ours.clone(), configuration: BTreeMap::new() });
+    assert_eq!(role(&of_resource(&r, &[])), "pilot");
     let theirs = BTreeMap::from([(vertex(1), 4), (vertex(2), 3), (vertex(3), 1)]);
     r.configuration.insert(OVERRIDES_KEY.into(), format_overrides(&theirs));
-    let Ownership::Conflict { why } = of_resource(&r) else { panic!() };
+    let Ownership::Conflict { why } = of_resource(&r, &[]) else { panic!() };
     assert!(why.contains(&vertex(2).to_string()), "{why}");
     r.configuration.remove(OVERRIDES_KEY);
-    assert_eq!(role(&of_resource(&r)), "pilot");
+    assert_eq!(role(&of_resource(&r, &[])), "pilot");
 }
 
 #[test]
@@ -120,4 +119,18 @@ fn in_place_needs_native_mode_and_the_adaptive_scheduler() {
     assert!(!in_place(&resource(&forbidden)));
     let deleting = Resource { deleting: true, ..resource(&adaptive) };
     assert!(matches!(realization_of_resource(&deleting), Realization::AdviseOnly { .. }));
+}
+
+#[test]
+fn the_map_is_read_in_both_of_flinks_forms() {
+    let id = "0000000000000000000000000000000a";
+    let expected = BTreeMap::from([(vertex(10), 4), (vertex(11), 2)]);
+    for text in [
+        format!("{id}:4,0000000000000000000000000000000b:2"),
+        format!("{{{id}: '4', 0000000000000000000000000000000b: '2'}}"),
+        format!("{{'{id}': \"4\", \"0000000000000000000000000000000b\": 2}}"),
+    ] {
+        assert_eq!(parse_overrides(&text), expected, "{text}");
+    }
+    assert!(parse_overrides("{}").is_empty() && parse_overrides("").is_empty());
 }

@@ -28,7 +28,7 @@ impl Pilot {
         let (Some(decision), Some(wanted)) = (self.book.get(id).cloned(), self.book.overrides(id).cloned()) else {
             return;
         };
-        let detail = Detail { decision: id, job: self.subject.job, wanted: wanted.clone() };
+        let detail = Detail::of(id, self.subject.job, wanted.clone(), &decision.config);
         let lag_before = self.lag();
         let written = self.write(&decision.target, &detail, id, command).await;
         let now = self.now();
@@ -87,20 +87,20 @@ impl Pilot {
         let key = self.subject.key.clone();
         let changed: Vec<_> =
             self.book.get(id).map(|d| d.changes.iter().map(|c| c.vertex).collect()).unwrap_or_default();
-        let (resource, api) = (self.subject.resource.clone(), self.subject.api.clone());
+        let (resource, kube) = (self.subject.resource.clone(), self.subject.kube.clone());
         let mut sent = || {
             // Approved, so the step is allowed.
             let _ = self.book.applying(id, shared.now());
             shared.board.put_decisions(&key, self.book.decisions());
             shared.board.stage(command.0, command.1, CommandStage::Sent, Some("the answer".into()));
         };
-        match (realization, resource, api) {
+        match (realization, resource, kube) {
             (Realization::ResourceRequirements, ..) => {
                 realize::put_requirements(&shared, &link.client, &key, detail, &mut sent).await
             }
-            (Realization::PatchResource { .. }, Some(resource), Some(api)) => {
+            (Realization::PatchResource { .. }, Some(resource), Some(kube)) => {
                 let reference = &resource.reference;
-                realize::patch_overrides(&shared, &*api, reference, target, detail, &changed, &mut sent).await
+                realize::patch_overrides(&shared, &*kube.api, reference, target, detail, &changed, &mut sent).await
             }
             (Realization::AdviseOnly { why }, ..) => Written::NotTried(why),
             (Realization::PatchResource { .. }, ..) => Written::NotTried("its resource is not known".into()),
@@ -306,6 +306,7 @@ impl Pilot {
             let found = match (record.effect.as_str(), &self.subject.resource) {
                 (realize::REQUIREMENTS, _) => realize::found_requirements(&self.link.client, &detail).await.ok(),
                 (realize::OVERRIDES, Some(resource)) => Some(realize::found_overrides(resource, &detail)),
+                (realize::TAKE_OVER | realize::HAND_BACK, Some(resource)) => Some(found_switch(resource, &detail)),
                 _ => None,
             };
             match found {
@@ -319,6 +320,19 @@ impl Pilot {
                     self.recovered = false;
                 }
             }
+        }
+    }
+}
+
+/// What a resource says of a take-over or hand-back that an earlier process left open: the configuration that was to be written.
+fn found_switch(resource: &crate::control::ports::Resource, detail: &Detail) -> crate::state::journal::Closing {
+    use crate::state::journal::Closing;
+    let other = |(key, value): &(&String, &Option<String>)| resource.configuration.get(*key) != value.as_ref();
+    match detail.configuration.iter().find(other) {
+        None => Closing::FoundApplied,
+        Some((key, value)) => {
+            let is = resource.configuration.get(key);
+            Closing::FoundNotApplied { why: format!("{key} is {is:?}, {value:?} was wanted") }
         }
     }
 }

@@ -38,13 +38,15 @@ impl Pilot {
                 let done = self.book.snooze(decision, time, health, by(command.issuer), now);
                 self.done(&command, done.map_err(|refusal| refusal.to_string()));
             }
-            Intent::Preview { .. }
-            | Intent::TakeOver { .. }
-            | Intent::HandBack { .. }
-            | Intent::Reconnect
-            | Intent::AskRights { .. }
-            | Intent::SwitchContext { .. }
-            | Intent::Plan(_) => self.done(&command, Err("not possible for this job".into())),
+            Intent::Preview { decision } => {
+                let done = self.rehearse(decision).await;
+                self.done(&command, done);
+            }
+            Intent::TakeOver { .. } => self.take_over(&command).await,
+            Intent::HandBack { .. } => self.hand_back(&command).await,
+            Intent::Reconnect | Intent::AskRights { .. } | Intent::SwitchContext { .. } | Intent::Plan(_) => {
+                self.done(&command, Err("this is no command about a job".into()));
+            }
             Intent::Refresh { .. } => {
                 self.link.hurry();
                 let soon = Instant::now();
@@ -162,7 +164,7 @@ impl Pilot {
         }
     }
 
-    fn stage_of(&self, command: &Command, stage: CommandStage, waiting_for: Option<String>) {
+    pub(super) fn stage_of(&self, command: &Command, stage: CommandStage, waiting_for: Option<String>) {
         self.stage((command.issuer, command.id), stage, waiting_for);
     }
 
@@ -172,7 +174,7 @@ impl Pilot {
 }
 
 /// What changed between the target that was shown and the present one.
-fn changed(shown: &Target, now: &Target) -> Option<String> {
+pub(super) fn changed(shown: &Target, now: &Target) -> Option<String> {
     if shown.job != now.job || shown.uid != now.uid {
         return Some("it is another job now".into());
     }

@@ -6,15 +6,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Pilot;
-use crate::autoscaler::pass::{Pass, PassInput, TaskManager, pass};
+use crate::autoscaler::pass::{Pass, PassInput, ResourceCheck, TaskManager, pass};
 use crate::autoscaler::{collect::CollectError, window};
+use crate::control::capacity::{RoomCheck, need_of, preflight};
 use crate::control::collect::{CollectFailure, Collected};
 use crate::control::decisions::{Candidate, Filed};
 use crate::control::guards::{self, Data, Standing};
+use crate::control::ports::ApiError;
 use crate::control::realize::field_hash;
 use crate::domain::Timestamp;
+use crate::domain::capacity::{CapacityAnswer, CapacityView, Need};
 use crate::domain::decision::{DecisionState, Target};
-use crate::domain::job::{Mode, Realization, TurnView};
+use crate::domain::job::{JobKind, Mode, Realization, TurnView};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::window::WindowStatus;
 use crate::flink::FlinkError;
@@ -35,6 +38,19 @@ pub(super) struct Evaluated {
     pub unfit: Option<Reason>,
     /// Time of the newest sample.
     pub data_at: Timestamp,
+    /// Whether what is proposed fits into the cluster, or why that is not known; `None` where nobody asks.
+    pub room: Option<Result<Arc<CapacityAnswer>, String>>,
+}
+
+impl Evaluated {
+    /// Why the room of the cluster forbids the proposal, if it does.
+    fn no_room(&self) -> Option<String> {
+        match self.room.as_ref()? {
+            Ok(answer) if answer.fits() => None,
+            Ok(answer) => Some(format!("there is no room for it: {}", answer.sentence())),
+            Err(why) => Some(format!("whether it fits is not known: {why}")),
+        }
+    }
 }
 
 impl Pilot {
@@ -75,6 +91,7 @@ impl Pilot {
         guards::before(Standing {
             mode: self.mode,
             ownership: &self.ownership,
+            resource_lost: self.subject.around.lost.as_ref().map(|(_, why)| why.as_str()),
             lost: self.cluster.lost.as_ref().filter(|_| self.link.is_ready()).map(|l| l.error.as_str()),
             state: self.state,
             tasks: self.tasks,
@@ -138,23 +155,45 @@ impl Pilot {
         let topology = self.topology.clone().unwrap_or_default();
         let handed = window::handed_on(&window, status.stable_at, now, self.options.generation);
         let resource = self.subject.resource.as_ref();
-        let mut pass = pass(&PassInput {
-            options: &self.options,
-            now,
-            zone: (self.shared.config.zone)(now),
-            running: running && self.tasks.all_running(),
-            running_since: run.running_since,
-            topology: &topology,
-            window: handed,
-            status: &status,
-            state: &self.scaling,
-            task_manager: TaskManager {
-                cpu: resource.and_then(|r| r.task_manager_cpu),
-                memory: resource.and_then(|r| r.task_manager_memory),
-            },
-            resource_check: None,
-            explain: self.shared.config.explain,
-        });
+        let run_pass = |check: Option<&dyn ResourceCheck>| {
+            pass(&PassInput {
+                options: &self.options,
+                now,
+                zone: (self.shared.config.zone)(now),
+                running: running && self.tasks.all_running(),
+                running_since: run.running_since,
+                topology: &topology,
+                window: handed,
+                status: &status,
+                state: &self.scaling,
+                task_manager: TaskManager {
+                    cpu: resource.and_then(|r| r.task_manager_cpu),
+                    memory: resource.and_then(|r| r.task_manager_memory),
+                },
+                resource_check: check,
+                explain: self.shared.config.explain,
+            })
+        };
+        let mut pass = run_pass(None);
+        let mut room = None;
+        if let Some(proposal) = &pass.proposal
+            && let Some(need) = self.need(!proposal.config.is_empty())
+        {
+            match self.room(now).await {
+                Ok(None) => {}
+                Ok(Some(view)) => {
+                    let checked = run_pass(Some(&RoomCheck { view: &view, need: need.clone() }));
+                    let answer = checked.resource_request.map(|request| preflight(&view, &need_of(&request, &need)));
+                    let fits = answer.as_ref().is_none_or(CapacityAnswer::fits);
+                    // What does not fit is shown to a person with the answer, and never applied by itself.
+                    if fits || self.mode == Mode::Auto {
+                        pass = checked;
+                    }
+                    room = answer.map(|answer| Ok(Arc::new(answer)));
+                }
+                Err(error) => room = Some(Err(error.to_string())),
+            }
+        }
         let unfit = guards::data(Data {
             now: self.now(),
             period: periods.turn,
@@ -178,11 +217,39 @@ impl Pilot {
         }
         if let Some(explanation) = &mut pass.explanation {
             let read_only = self.shared.config.read_only;
-            let blocked =
-                guards::blocked(&self.realization, self.mode, read_only).or_else(|| self.options_wrong.clone());
+            let room: Option<String> = match &room {
+                Some(Ok(answer)) if !answer.fits() => Some(answer.sentence()),
+                Some(Err(why)) => Some(why.clone()),
+                Some(Ok(_)) | None => None,
+            };
+            let blocked = guards::blocked(&self.realization, self.mode, read_only)
+                .or_else(|| self.options_wrong.clone())
+                .or_else(|| self.blocked_by_kubernetes([]))
+                .or(room);
             explanation.steps.push(guards::explain(self.mode, &self.ownership, unfit.as_ref(), blocked.as_deref()));
         }
-        Ok(Evaluated { pass, unfit, data_at: now })
+        Ok(Evaluated { pass, unfit, data_at: now, room })
+    }
+
+    /// What TaskManagers of this job need, but for the numbers; `None` where nobody asks (`operator.md` §8: not for session jobs).
+    fn need(&self, memory_changes: bool) -> Option<Need> {
+        let resource = self.subject.resource.as_ref().filter(|r| r.kind == JobKind::FlinkDeployment)?;
+        let redeploys = memory_changes || crate::control::ownership::in_place(resource).is_err();
+        let (node_selector, tolerations) = (*resource.placement).clone();
+        Some(Need {
+            namespace: resource.reference.namespace.clone(),
+            slots: u32::try_from(self.options.number_of_task_slots).unwrap_or(1).max(1),
+            releases: redeploys.then(|| resource.reference.name.clone()),
+            node_selector,
+            tolerations,
+            ..Need::default()
+        })
+    }
+
+    /// The room of the cluster, if it is to be asked for.
+    async fn room(&self, now: Timestamp) -> Result<Option<Arc<CapacityView>>, ApiError> {
+        let Some(kube) = &self.subject.kube else { return Ok(None) };
+        Ok(kube.room(now).await?.map(|room| room.value))
     }
 
     /// The reason of a turn that evaluated, and what follows from it.
@@ -255,7 +322,9 @@ impl Pilot {
         reason.code = ReasonCode::Proposed;
         let read_only = self.shared.config.read_only;
         let blocked = guards::blocked(&self.realization, self.mode, read_only)
-            .or_else(|| self.options_wrong.clone().map(|why| format!("an option is wrong: {why}")));
+            .or_else(|| self.options_wrong.clone().map(|why| format!("an option is wrong: {why}")))
+            .or_else(|| self.blocked_by_kubernetes(proposal.changes.iter().map(|c| c.vertex)))
+            .or_else(|| evaluated.no_room());
         Some(Candidate {
             target: self.target(),
             compat: self.options.generation.name().to_owned(),
@@ -266,7 +335,7 @@ impl Pilot {
             explanation,
             prediction: proposal.prediction,
             data_at: evaluated.data_at,
-            capacity: None,
+            capacity: evaluated.room.as_ref().and_then(|room| room.as_ref().ok()).cloned(),
             blocked,
         })
     }

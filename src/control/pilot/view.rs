@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Pilot;
 use crate::autoscaler::options::{Options, TABLE};
+use crate::control::health::operator::{operator_word, task_manager_end, task_manager_trouble};
 use crate::control::health::{Evidence, health};
 use crate::control::rates::{job_rates, lag_trend};
 use crate::domain::Timestamp;
@@ -90,6 +91,7 @@ impl Pilot {
             view.checkpoints.clone_from(&self.checkpoints);
             view.problems.clone_from(&self.problems);
             view.observed_at = self.cluster.at;
+            view.resource = self.resource_view(view.resource.as_ref());
             view.progress.clone_from(&self.progress);
         });
         self.shared.board.put_decisions(&subject.key, self.book.decisions());
@@ -121,8 +123,10 @@ impl Pilot {
             |v: &&VertexView| self.topology.as_ref().and_then(|t| t.vertex(v.id)).is_some_and(|v| v.is_source());
         let source_backpressure =
             self.vertices.iter().filter(is_source).map(|v| v.backpressured).fold(f64::NAN, f64::max);
-        let operator =
-            self.subject.resource.as_ref().map(|r| crate::control::fleet::operator_word(r, self.lifecycle.1, now));
+        let pods = self.subject.around.pods.as_deref();
+        let operator = self.subject.resource.as_ref().map(|r| operator_word(r, pods, self.lifecycle.1, now));
+        let missing_task_managers = pods.and_then(|pods| task_manager_trouble(pods, now));
+        let ended_task_manager = pods.and_then(task_manager_end);
         health(&Evidence {
             now,
             lost: self.cluster.lost.as_ref().filter(|_| self.link.is_ready()).map(|l| (l.since, l.error.as_str())),
@@ -133,6 +137,8 @@ impl Pilot {
             failures: &failures,
             problem: problem.as_deref(),
             free_slots: self.cluster.free_slots(),
+            missing_task_managers: missing_task_managers.as_deref(),
+            ended_task_manager: ended_task_manager.as_deref(),
             progress: self.progress.as_deref().filter(|_| self.chase.is_some()),
             rates,
             source_backpressure,

@@ -23,7 +23,8 @@ impl Pilot {
         let was_selected = self.selected();
         let settings_changed = !Arc::ptr_eq(&cluster, &self.cluster)
             && (cluster.config != self.cluster.config || cluster.settings != self.cluster.settings)
-            || !same_resource(&subject, &self.subject);
+            || !same_resource(&subject, &self.subject)
+            || subject.around.scalers != self.subject.around.scalers;
         let listed = !Arc::ptr_eq(&cluster, &self.cluster);
         if subject.job != self.subject.job {
             self.forget_what_passes();
@@ -36,6 +37,7 @@ impl Pilot {
         }
         if self.selected() && !was_selected {
             let now = Instant::now();
+            self.schedule.documents = now;
             self.schedule.details = now;
             self.schedule.checkpoints = now;
             self.schedule.watermarks = now;
@@ -56,6 +58,7 @@ impl Pilot {
             self.state_listed();
         }
         self.look();
+        self.look_for_switch();
         self.publish();
         false
     }
@@ -174,7 +177,27 @@ impl Pilot {
             self.schedule.watermarks = next(self.schedule.watermarks, period, now);
             self.refresh_watermarks().await;
         }
+        if self.wants_documents() && now >= self.schedule.documents {
+            self.schedule.documents = next(self.schedule.documents, periods.selected, now);
+            self.refresh_documents().await;
+        }
+        self.look_for_switch();
         self.publish();
+    }
+
+    pub(super) fn wants_documents(&self) -> bool {
+        self.selected() && self.interest.documents && self.subject.kube.is_some()
+    }
+
+    async fn refresh_documents(&mut self) {
+        let (Some(kube), Some(resource)) = (&self.subject.kube, &self.subject.resource) else { return };
+        match kube.api.documents(&resource.reference).await {
+            Ok(found) => {
+                let same = self.documents.take().filter(|known| *known.value == found).map(|known| known.value);
+                self.documents = Some(Observed::new(same.unwrap_or_else(|| Arc::new(found)), self.now()));
+            }
+            Err(error) => tracing::debug!(job = %self.subject.key, %error, "the documents could not be read"),
+        }
     }
 
     pub(super) async fn refresh_details(&mut self) {

@@ -10,25 +10,32 @@ use tokio::sync::mpsc;
 
 use super::fake::{JOB, SLOW};
 use super::*;
-use crate::control::ownership::{self, OVERRIDES_KEY, format_overrides};
-use crate::control::ports::{ApiError, ClusterApi, OverridePatch, Resource, ResourceEvent, ResourceRef};
+use crate::control::ownership::{self, OVERRIDES_KEY, format_overrides, overrides_in};
+use crate::control::ports::{
+    ApiError, AutoscalerState, ClusterApi, PatchOf, Patched, Resource, ResourceEvent, ResourceRef, ScalerRow, Wanted,
+    Way,
+};
+use crate::domain::capacity::CapacityView;
 use crate::domain::health::HealthWord;
 use crate::domain::ids::VertexId;
 use crate::domain::job::{JobKind, Ownership, Realization};
+use crate::domain::kubernetes::{KubeAction, ResourceDocuments};
+use crate::domain::pods::LogQuery;
 use crate::domain::snapshot::SourceState;
-use crate::flink::Transport;
 use crate::state::journal::{Closing, Record};
 
 #[derive(Debug)]
 struct Server {
     resource: Option<Resource>,
     stored: BTreeMap<VertexId, i32>,
+    capacity: Option<CapacityView>,
+    denied: Vec<KubeAction>,
     /// So many patches still meet somebody else's status write.
     conflicts: usize,
     /// The next conflict comes with a change of the spec.
     edited: bool,
     forbidden: bool,
-    patches: Vec<OverridePatch>,
+    patches: Vec<PatchOf>,
     /// How often somebody wanted the watches to try again at once.
     retries: usize,
     told: Option<mpsc::UnboundedSender<ResourceEvent>>,
@@ -68,7 +75,7 @@ impl Api {
 }
 
 impl ClusterApi for Api {
-    fn watch(&self) -> BoxStream<'static, ResourceEvent> {
+    fn watch(&self, _: tokio::sync::watch::Receiver<Wanted>) -> BoxStream<'static, ResourceEvent> {
         let (told, events) = mpsc::unbounded_channel();
         let mut server = self.server();
         told.send(ResourceEvent::All(server.resource.iter().cloned().collect())).unwrap();
@@ -76,15 +83,15 @@ impl ClusterApi for Api {
         futures::stream::unfold(events, |mut events| async move { events.recv().await.map(|e| (e, events)) }).boxed()
     }
 
-    fn job_manager(&self, _: &ResourceRef) -> Arc<dyn Transport> {
-        Arc::new(self.fake.clone())
+    fn job_manager(&self, _: &Resource) -> Way {
+        Way { transport: Arc::new(self.fake.clone()), why: "in memory".into() }
     }
 
     fn get<'a>(&'a self, _: &'a ResourceRef) -> BoxFuture<'a, Result<Resource, ApiError>> {
         Box::pin(async { self.server().resource.clone().ok_or(ApiError::NotFound("gone".into())) })
     }
 
-    fn patch_overrides<'a>(&'a self, patch: &'a OverridePatch) -> BoxFuture<'a, Result<Resource, ApiError>> {
+    fn patch<'a>(&'a self, patch: &'a PatchOf) -> BoxFuture<'a, Result<Patched, ApiError>> {
         Box::pin(async {
             let mut server = self.server();
             server.patches.push(patch.clone());
@@ -102,27 +109,74 @@ impl ClusterApi for Api {
             if resource.resource_version != patch.resource_version {
                 return Err(ApiError::Conflict("the object changed meanwhile".into()));
             }
-            if patch.dry_run {
-                return Ok(resource.clone());
+            let mut after = resource.clone();
+            for (key, value) in &patch.patch.configuration {
+                match value {
+                    Some(value) => drop(after.configuration.insert(key.clone(), value.clone())),
+                    None => drop(after.configuration.remove(key)),
+                }
             }
-            resource.configuration.insert(OVERRIDES_KEY.into(), format_overrides(&patch.parallelism));
-            resource.applied = Some(patch.applied.clone());
+            if let Some(applied) = &patch.patch.applied {
+                after.applied.clone_from(applied);
+            }
+            let changes = vec![];
+            if patch.dry_run {
+                return Ok(Patched { resource: after, changes });
+            }
+            let before = overrides_in(resource);
+            *resource = after;
             resource.generation += 1;
             resource.resource_version.push('p');
-            let result = resource.clone();
+            let (result, wanted) = (resource.clone(), overrides_in(resource).get(&SLOW).copied());
+            let rescales = overrides_in(resource) != before;
             Self::tell(&server);
-            let (api, wanted) = (self.clone(), patch.parallelism[&SLOW]);
+            let api = self.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_secs(2)).await;
-                api.fake.rescale(wanted);
+                if let Some(wanted) = wanted.filter(|_| rescales) {
+                    api.fake.rescale(wanted);
+                }
                 api.edit(|r| r.observed_generation = Some(r.generation));
             });
-            Ok(result)
+            Ok(Patched { resource: result, changes })
         })
     }
 
-    fn stored_overrides<'a>(&'a self, _: &'a ResourceRef) -> BoxFuture<'a, Result<BTreeMap<VertexId, i32>, ApiError>> {
-        Box::pin(async { Ok(self.server().stored.clone()) })
+    fn stored<'a>(&'a self, of: &'a ResourceRef) -> BoxFuture<'a, Result<Option<AutoscalerState>, ApiError>> {
+        Box::pin(async {
+            let stored = self.server().stored.clone();
+            let data = [("parallelismOverrides".to_owned(), format_overrides(&stored))];
+            let (namespace, name) = (of.namespace.clone(), of.name.clone());
+            let state = AutoscalerState { namespace, name, data: data.into(), ..AutoscalerState::default() };
+            Ok((!stored.is_empty()).then_some(state))
+        })
+    }
+
+    fn allowed<'a>(
+        &'a self,
+        action: KubeAction,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(bool, String), ApiError>> {
+        Box::pin(async move { Ok((!self.server().denied.contains(&action), String::new())) })
+    }
+
+    fn capacity(&self) -> BoxFuture<'_, Result<CapacityView, ApiError>> {
+        Box::pin(async {
+            let known = self.server().capacity.clone();
+            known.ok_or(ApiError::Other("the API server does not answer".into()))
+        })
+    }
+
+    fn documents<'a>(&'a self, _: &'a ResourceRef) -> BoxFuture<'a, Result<ResourceDocuments, ApiError>> {
+        Box::pin(async { Err(ApiError::NotFound("none".into())) })
+    }
+
+    fn scalers<'a>(&'a self, _: Option<&'a str>) -> BoxFuture<'a, Result<Vec<ScalerRow>, ApiError>> {
+        Box::pin(async { Ok(vec![]) })
+    }
+
+    fn log(&self, _: LogQuery) -> BoxStream<'static, Result<String, ApiError>> {
+        futures::stream::iter(["first", "second"].map(|line| Ok(line.to_owned()))).boxed()
     }
 
     fn page(&self, deployment: &Resource) -> Option<String> {
@@ -158,6 +212,8 @@ fn kube_by(rate: f64, resource: Resource, config: ControlConfig) -> Kube {
     let server = Server {
         resource: Some(resource),
         stored: BTreeMap::new(),
+        capacity: Some(CapacityView::default()),
+        denied: vec![],
         conflicts: 0,
         edited: false,
         forbidden: false,
@@ -168,6 +224,7 @@ fn kube_by(rate: f64, resource: Resource, config: ControlConfig) -> Kube {
     let api = Api { server: Arc::new(Mutex::new(server)), fake: fake.clone() };
     let (journal, store) = (Journal::in_memory(), Arc::new(MemoryStore::new()));
     let parts = Parts {
+        contexts: None,
         clock: Arc::new(TokioClock::starting_at(Fake::start())),
         store: store.clone(),
         journal: journal.clone(),
@@ -211,9 +268,13 @@ async fn an_approval_writes_the_complete_map_and_the_annotation_after_a_dry_run(
     assert_eq!(kube.bench.until_final(command).await, CommandStage::Observed);
     let patches = kube.api.server().patches.clone();
     assert_eq!(patches.iter().map(|p| p.dry_run).collect::<Vec<_>>(), [true, false]);
-    assert_eq!(patches[1].parallelism.len(), 3);
-    assert_eq!(patches[1].applied.decision, decision.id);
-    assert_eq!(patches[1].applied.parallelism, patches[1].parallelism);
+    let applied = patches[1].patch.annotation().unwrap();
+    assert_eq!(applied.parallelism.len(), 3);
+    assert_eq!(applied.decision, decision.id);
+    assert_eq!(
+        patches[1].patch.configuration[OVERRIDES_KEY].as_deref(),
+        Some(&*format_overrides(&applied.parallelism))
+    );
     kube.bench.until_decision(180, "confirmed").await;
     // What we wrote is ours: no conflict with ourselves.
     assert!(matches!(kube.bench.snapshot().jobs[0].ownership, Ownership::Pilot { .. }));
@@ -300,7 +361,12 @@ async fn an_acting_operator_is_only_observed() {
 #[tokio::test(start_paused = true)]
 async fn a_manager_that_rewrites_the_map_is_a_conflict() {
     let mut resource = deployment(&[]);
-    resource.override_managers = vec!["argocd-controller".into()];
+    resource.managers = vec![crate::control::ports::Manager {
+        name: "argocd-controller".into(),
+        applies: true,
+        at: None,
+        configuration_keys: vec![OVERRIDES_KEY.into()],
+    }];
     let mut kube = kube(BUSY, resource);
     kube.bench.until_code(30, ReasonCode::Conflict).await;
     assert!(kube.bench.snapshot().jobs[0].turn.as_ref().unwrap().reason.sentence.contains("Argo CD"));
@@ -440,4 +506,222 @@ async fn a_person_makes_the_watches_try_again_at_once() {
     let id = kube.bench.send(Intent::Reconnect, None).await;
     assert_eq!(kube.bench.until_final(id).await, CommandStage::Observed);
     assert_eq!(kube.api.server().retries, 1);
+}
+
+/// A job whose operator acts, or acted: with what it carried out last.
+fn acting(configuration: &[(&str, &str)]) -> Resource {
+    let mut resource = deployment(configuration);
+    let mut reconciled = resource.configuration.clone();
+    reconciled.insert(OVERRIDES_KEY.into(), format_overrides(&BTreeMap::from([(SLOW, 2)])));
+    resource.reconciled = Some(Arc::new(reconciled));
+    resource
+}
+
+fn job_key() -> crate::domain::ids::JobKey {
+    crate::domain::ids::JobKey::new("k8s:u-1")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_take_over_is_one_patch_that_rescales_nothing_and_makes_a_pilot() {
+    let mut kube = kube(100.0, acting(&[("job.autoscaler.enabled", "true")]));
+    kube.api.server().stored = BTreeMap::from([(SLOW, 2)]);
+    kube.bench.until(5, "rows", |s| s.jobs.first().is_some_and(|j| j.observed_at.is_some())).await;
+    let job = kube.bench.snapshot().jobs[0].clone();
+    assert!(matches!(job.ownership, Ownership::Observer { .. }));
+    assert!(job.resource.as_ref().unwrap().can_take_over);
+    let rescales = kube.bench.fake.requests("resource-requirements");
+    let command = kube.bench.send(Intent::TakeOver { job: job_key() }, None).await;
+    assert_eq!(kube.bench.until_final(command).await, CommandStage::Observed);
+    let patches = kube.api.server().patches.clone();
+    assert_eq!(patches.iter().map(|p| p.dry_run).collect::<Vec<_>>(), [true, false]);
+    let patch = &patches[1].patch;
+    assert_eq!(patch.configuration[OVERRIDES_KEY].as_deref(), Some(&*format_overrides(&BTreeMap::from([(SLOW, 2)]))));
+    assert_eq!(patch.configuration["job.autoscaler.enabled"].as_deref(), Some("false"), "its release is not known");
+    assert_eq!(kube.bench.fake.requests("resource-requirements"), rescales);
+    let job = kube.bench.snapshot().jobs[0].clone();
+    assert!(matches!(job.ownership, Ownership::Pilot { .. }), "{:?}", job.ownership);
+    assert!(job.resource.as_ref().unwrap().can_hand_back);
+    assert!(matches!(
+        kube.bench.journal.records()[..],
+        [Record::Opened(_), Record::Closed { result: Closing::Accepted, .. }]
+    ));
+
+    let command = kube.bench.send(Intent::HandBack { job: job_key() }, None).await;
+    assert_eq!(kube.bench.until_final(command).await, CommandStage::Observed);
+    let job = kube.bench.snapshot().jobs[0].clone();
+    assert!(matches!(job.ownership, Ownership::Observer { .. }), "{:?}", job.ownership);
+    let resource = kube.api.server().resource.clone().unwrap();
+    assert_eq!(overrides_in(&resource), BTreeMap::from([(SLOW, 2)]), "what runs stays");
+    assert_eq!(resource.applied, None);
+    assert_eq!(kube.bench.fake.requests("resource-requirements"), rescales);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_over_read_only_without_the_right_or_from_an_operator_at_work() {
+    let on = [("job.autoscaler.enabled", "true")];
+    let refused = |stage: &CommandStage, part: &str| {
+        assert!(matches!(stage, CommandStage::Refused { why } if why.contains(part)), "{stage:?}");
+    };
+    let ready = |s: &crate::domain::snapshot::Snapshot| {
+        s.jobs.first().is_some_and(|j| j.observed_at.is_some())
+            && s.kubernetes.first().is_some_and(|k| k.rights.is_some())
+    };
+    let mut kube = kube_by(100.0, acting(&on), ControlConfig { read_only: true, ..config() });
+    kube.bench.until(5, "rows", ready).await;
+    let command = kube.bench.send(Intent::TakeOver { job: job_key() }, None).await;
+    refused(&kube.bench.until_final(command).await, "read-only");
+
+    let mut busy = acting(&on);
+    busy.lifecycle = Some("UPGRADING".into());
+    let mut kube = self::kube(100.0, busy);
+    kube.bench.until(5, "rows", ready).await;
+    let command = kube.bench.send(Intent::TakeOver { job: job_key() }, None).await;
+    refused(&kube.bench.until_final(command).await, "at work");
+
+    kube.api.server().denied = vec![KubeAction::PatchDeployment];
+    let command = kube.bench.send(Intent::AskRights { source: SourceId::new("kind") }, None).await;
+    assert_eq!(kube.bench.until_final(command).await, CommandStage::Observed);
+    let snapshot = kube.bench.snapshot();
+    assert_eq!(
+        snapshot.missing_right(&snapshot.jobs[0], KubeAction::PatchDeployment).as_deref(),
+        Some("missing right: patch flinkdeployments.flink.apache.org in namespace shop")
+    );
+    let command = kube.bench.send(Intent::TakeOver { job: job_key() }, None).await;
+    refused(&kube.bench.until_final(command).await, "missing right: patch");
+    assert!(kube.api.server().patches.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_right_blocks_a_decision_before_anybody_approves_it() {
+    let mut kube = kube(BUSY, deployment(&[]));
+    kube.api.server().denied = vec![KubeAction::PatchDeployment];
+    kube.bench.until_decision(120, "pending").await;
+    let blocked = kube.bench.decision().blocked.clone();
+    assert!(blocked.as_deref().is_some_and(|why| why.starts_with("missing right: patch")), "{blocked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_watch_ends_every_turn_and_refuses_a_take_over_while_rows_stay() {
+    use crate::domain::kubernetes::{WatchState, WatchView};
+    let mut kube = pending().await;
+    let now = kube.bench.snapshot().at;
+    let watch = WatchView {
+        resource: "flinkdeployments.flink.apache.org".into(),
+        namespace: None,
+        state: WatchState::Lost {
+            since: now,
+            attempt: 1,
+            next_attempt_at: now,
+            error: "watch flinkdeployments: the API server does not answer".into(),
+            forbidden: false,
+        },
+        rows: 1,
+        broken: vec![],
+        current_at: Some(now),
+    };
+    let told = kube.api.server().told.clone().unwrap();
+    told.send(ResourceEvent::Watches(vec![watch])).unwrap();
+    kube.bench
+        .until(30, "a turn that says so", |s| {
+            s.jobs[0].turn.as_ref().is_some_and(|t| {
+                t.reason.code == crate::domain::reason::ReasonCode::SourceLost
+                    && t.reason.sentence.contains("the API server does not answer")
+            })
+        })
+        .await;
+    let seen = kube.bench.decision();
+    let command = kube.bench.send(Intent::Approve { decision: seen.id }, Some(seen.target.clone())).await;
+    let stage = kube.bench.until_final(command).await;
+    assert!(matches!(&stage, CommandStage::Refused { why } if why.contains("does not answer")), "{stage:?}");
+    assert!(kube.api.server().patches.is_empty(), "nothing is written on old data");
+    assert_eq!(kube.bench.snapshot().jobs.len(), 1, "the last good rows stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_shows_what_would_happen_and_writes_nothing() {
+    let mut kube = pending().await;
+    let decision = kube.bench.decision();
+    let command = kube.bench.send(Intent::Preview { decision: decision.id }, None).await;
+    assert_eq!(kube.bench.until_final(command).await, CommandStage::Observed);
+    assert_eq!(kube.api.server().patches.iter().map(|p| p.dry_run).collect::<Vec<_>>(), [true]);
+    let job = kube.bench.snapshot().jobs[0].clone();
+    let preview = job.resource.as_ref().unwrap().preview.clone().unwrap().value;
+    assert_eq!(preview.decision, Some(decision.id));
+    assert!(
+        matches!(&preview.effect, crate::domain::kubernetes::RolloutEffect::Redeploy { why } if why.contains("adaptive")),
+        "{preview:?}"
+    );
+    assert!(kube.bench.journal.records().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proposal_without_room_is_shown_blocked_and_the_auto_mode_does_not_apply_it() {
+    use crate::domain::capacity::{NodeRow, NodeUse, NodeView, Room};
+    let node = NodeRow {
+        uid: "n".into(),
+        name: "n".into(),
+        pool: None,
+        ready: true,
+        cordoned: false,
+        allocatable: Room { cpu: 100, memory: 1 << 20 },
+        pod_limit: 10,
+        taints: vec![],
+        labels: BTreeMap::new(),
+    };
+    let full = CapacityView {
+        nodes: vec![NodeView { node: Arc::new(node), usage: Some(NodeUse::default()) }],
+        ..CapacityView::default()
+    };
+    let mut sized = deployment(&[]);
+    (sized.task_manager_cpu, sized.task_manager_memory) = (Some(1.0), Some(1 << 30));
+    let mut kube = kube(BUSY, sized.clone());
+    kube.api.server().capacity = Some(full.clone());
+    kube.bench.until_decision(120, "pending").await;
+    let decision = kube.bench.decision();
+    let answer = decision.capacity.clone().unwrap();
+    assert!(!answer.fits(), "{answer:?}");
+    assert!(decision.blocked.as_deref().is_some_and(|why| why.contains("no room")), "{:?}", decision.blocked);
+
+    // Not known is not room either.
+    let mut kube = self::kube(BUSY, sized.clone());
+    kube.api.server().capacity = None;
+    kube.bench.until_decision(120, "pending").await;
+    let blocked = kube.bench.decision().blocked.clone();
+    assert!(blocked.as_deref().is_some_and(|why| why.contains("not known")), "{blocked:?}");
+
+    let auto = ControlConfig { mode: crate::domain::job::Mode::Auto, ..config() };
+    let mut kube = kube_by(BUSY, sized, auto);
+    kube.api.server().capacity = Some(full);
+    kube.bench
+        .until(120, "no capacity", |s| {
+            s.jobs
+                .first()
+                .and_then(|j| j.turn.as_ref())
+                .is_some_and(|t| t.reason.code == crate::domain::reason::ReasonCode::NoCapacity)
+        })
+        .await;
+    assert!(kube.api.server().patches.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_is_read_while_somebody_looks() {
+    let mut kube = kube(100.0, deployment(&[]));
+    kube.bench.until(5, "rows", |s| s.loaded).await;
+    let query = LogQuery {
+        source: SourceId::new("kind"),
+        namespace: "shop".into(),
+        pod: "orders-1".into(),
+        container: None,
+        previous: false,
+        follow: true,
+        filter: "SEC".into(),
+        tail: 10,
+    };
+    let interest = crate::domain::command::Interest { visible: true, log: Some(query), ..Default::default() };
+    kube.bench.handle.interest.send_replace(interest);
+    kube.bench.until(5, "the log", |s| s.log.as_ref().is_some_and(|log| !log.open)).await;
+    let log = kube.bench.snapshot().log.clone().unwrap();
+    assert_eq!((log.lines.len(), &*log.lines[0], log.filtered), (1, "second", 1));
+    kube.bench.handle.interest.send_replace(crate::domain::command::Interest::default());
+    kube.bench.until(5, "no log", |s| s.log.is_none()).await;
 }
