@@ -56,6 +56,7 @@ async fn turns(vertices: usize, explain: bool) {
     let canned = Arc::new(Canned::new(vertices, period, WARM_UP + TURNS + 2));
     let now = Timestamp::from_timestamp_millis(START_MS).unwrap() + AGE;
     let parts = Parts {
+        contexts: None,
         clock: Arc::new(TokioClock::starting_at(now)),
         store: Arc::new(MemoryStore::new()),
         journal: Journal::in_memory(),

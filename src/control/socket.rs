@@ -30,7 +30,7 @@ pub enum Request {
     /// Give a command and follow it to its end.
     Command {
         /// What is wanted.
-        intent: Intent,
+        intent: Box<Intent>,
         /// The target as the person saw it.
         target: Option<Box<Target>>,
         /// When it was given.

@@ -116,7 +116,7 @@ impl Attached {
         target: Option<Target>,
         at: Timestamp,
     ) -> Result<CommandId, SocketError> {
-        self.ask(&Request::Command { intent, target: target.map(Box::new), at }).await?;
+        self.ask(&Request::Command { intent: Box::new(intent), target: target.map(Box::new), at }).await?;
         match self.next().await? {
             Reply::Taken { id } => Ok(id),
             Reply::Error { why } => Err(self.peer(format!("answered: {why}"))),

@@ -167,7 +167,8 @@ async fn client(stream: UnixStream, handle: Handle, ids: &AtomicU64) -> std::io:
             Ok(Request::Command { intent, target, at }) => {
                 // Ids of other processes could collide with one another: they get ours.
                 let id = CommandId(ids.fetch_add(1, Ordering::Relaxed));
-                let command = Command { id, intent, issuer: Issuer::CommandLine, target: target.map(|t| *t), at };
+                let command =
+                    Command { id, intent: *intent, issuer: Issuer::CommandLine, target: target.map(|t| *t), at };
                 command_to_its_end(&mut write, &handle, command).await?;
             }
         }
