@@ -18,7 +18,7 @@ use ratatui::layout::Rect;
 use super::{Ctx, FleetView, Row, parts, series};
 use crate::domain::freshness::Freshness;
 use crate::domain::ids::JobKey;
-use crate::domain::job::{JobKind, JobView};
+use crate::domain::job::{JobKind, JobView, VertexView};
 use crate::domain::snapshot::SourceState;
 use crate::tui::format::{self, UNKNOWN, clean, count, delta, forecast, percent};
 use crate::tui::theme::Slot;
@@ -265,19 +265,19 @@ fn cells<'a>(ctx: &Ctx<'a>, job: &'a JobView) -> Vec<Cell<'a>> {
     row
 }
 
-/// Subtasks of all vertices, now and as an open decision wants them.
+/// Subtasks of all vertices, now and as an open decision wants them: alike once it is applied.
 fn tasks(ctx: &Ctx, job: &JobView) -> String {
     let Some(vertices) = &job.vertices else {
         return if job.tasks.total > 0 { job.tasks.total.to_string() } else { UNKNOWN.to_owned() };
     };
     let now: i32 = vertices.value.iter().map(|vertex| vertex.parallelism).sum();
-    match parts::open_decision(ctx, &job.key) {
-        Some(decision) => {
-            let change: i32 = decision.changes.iter().map(|change| change.to - change.from).sum();
-            parts::from_to(ctx.theme, now, now + change)
-        }
-        None => now.to_string(),
-    }
+    let wanted: i32 = parts::open_decision(ctx, &job.key).map_or(now, |decision| {
+        let to = |vertex: &VertexView| {
+            decision.changes.iter().find(|change| change.vertex == vertex.id).map_or(vertex.parallelism, |c| c.to)
+        };
+        vertices.value.iter().map(to).sum()
+    });
+    if wanted == now { now.to_string() } else { parts::from_to(ctx.theme, now, wanted) }
 }
 
 /// The open decision of a job; without one, why there is none.

@@ -72,6 +72,24 @@ fn the_fleet_shows_the_worst_first() {
     snapshots("fleet", model(fixtures::fleet(), Screen::Fleet, unicode()));
 }
 
+/// A decision that was applied stays open until its outcome is known; what it wanted runs already.
+#[test]
+fn the_fleet_shows_no_change_of_subtasks_that_was_made() {
+    let mut snapshot = fixtures::fleet();
+    let decision = snapshot.decision_of(&key("fraud-detection")).unwrap().clone();
+    let row = |snapshot: Snapshot| {
+        let frame = frame(&mut model(snapshot, Screen::Fleet, unicode()), (160, 40));
+        frame.lines().find(|line| line.contains("fraud-detection")).unwrap().to_owned()
+    };
+    assert!(row(snapshot.clone()).contains("15→"));
+    let job = snapshot.jobs.iter_mut().find(|job| job.key == key("fraud-detection")).unwrap();
+    for vertex in Arc::make_mut(&mut Arc::make_mut(job).vertices.as_mut().unwrap().value) {
+        let change = decision.changes.iter().find(|change| change.vertex == vertex.id);
+        vertex.parallelism = change.map_or(vertex.parallelism, |change| change.to);
+    }
+    assert!(!row(snapshot).contains('→'));
+}
+
 #[test]
 fn the_job_shows_graph_vertices_and_charts() {
     snapshots("job", fraud(Screen::Job));
