@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use kube::client::{AuthError, Body};
 use serde_json::Value;
@@ -369,17 +369,7 @@ impl KubeClient {
     ) -> Result<R, KubeError> {
         let reference = ResourceRef { kind: R::KIND, namespace: namespace.to_owned(), name: name.to_owned() };
         let ask = Ask::of("patch", R::KIND, Some(namespace), Some(name));
-        let dry_run = match mode {
-            WriteMode::DryRun => "&dryRun=All",
-            WriteMode::Real => "",
-        };
-        let request = Request::builder()
-            .method(Method::PATCH)
-            .uri(format!("{}?fieldManager={}{dry_run}", reference.path(), FieldManager::NAME))
-            .header(header::CONTENT_TYPE, "application/merge-patch+json")
-            .body(Bytes::from(patch.to_string()))
-            .map_err(|e| invalid(&ask, &e))?;
-        let object = self.json(&ask, request).await?;
+        let object = self.merge_patch_document(&reference, patch, mode).await?;
         R::project(&object).map_err(|wrong| KubeError::malformed(&ask.what, &wrong))
     }
 

@@ -6,9 +6,7 @@ use super::events::Event;
 use super::spec;
 use super::subject::{Around, OPERATOR, Phase, Plan, Subject};
 use crate::domain::ids::JobId;
-use crate::sim::checkpoints::Kind as SnapshotKind;
 use crate::sim::kubernetes::kinds::Kind;
-use crate::sim::world::TriggerOptions;
 
 impl Subject {
     /// A loop of the deletion; false when the resource is gone.
@@ -46,14 +44,7 @@ impl Subject {
         if self.status.job_state != Some("RUNNING") {
             return true;
         }
-        let (name, id) = (self.cluster(spec).to_owned(), self.status.job_id);
-        let target = self.options(around, spec).savepoint_dir().unwrap_or_default().to_owned();
-        let options = TriggerOptions { target, ..TriggerOptions::default() };
-        let trigger = around
-            .server
-            .world()
-            .with(|world| id.and_then(|id| world.trigger(&name, id, SnapshotKind::SyncSavepoint, options)));
-        if let Some(trigger) = trigger {
+        if let Some(trigger) = self.trigger_stop(around, spec) {
             self.phase = Phase::Stopping { trigger, deadline: around.now + 600_000, plan: Plan::Delete };
         }
         true

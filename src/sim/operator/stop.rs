@@ -123,17 +123,18 @@ impl Subject {
         self.say(around, &Event::warning("UpgradeFailed", JMD, why));
     }
 
-    fn stop_with_savepoint(&mut self, around: &Around<'_>, spec: &Value, plan: Plan) {
-        let (name, id) = (self.cluster(spec).to_owned(), self.status.job_id);
+    /// Asks Flink to stop the job with a savepoint; `None` if there is no job.
+    pub(super) fn trigger_stop(&self, around: &Around<'_>, spec: &Value) -> Option<u128> {
+        let (name, id) = (self.cluster(spec), self.status.job_id?);
         let target = self.options(around, spec).savepoint_dir().unwrap_or_default().to_owned();
         let options = TriggerOptions { target, ..TriggerOptions::default() };
-        let trigger = around
-            .server
-            .world()
-            .with(|world| id.and_then(|id| world.trigger(&name, id, SnapshotKind::SyncSavepoint, options)));
+        around.server.world().with(|world| world.trigger(name, id, SnapshotKind::SyncSavepoint, options))
+    }
+
+    fn stop_with_savepoint(&mut self, around: &Around<'_>, spec: &Value, plan: Plan) {
         let timeout = self.options(around, spec).get("execution.checkpointing.timeout").map(str::to_owned);
         let timeout = timeout.and_then(|t| crate::sim::de::parse_flink_millis(&t)).unwrap_or(STOP_TIMEOUT);
-        if let Some(trigger) = trigger {
+        if let Some(trigger) = self.trigger_stop(around, spec) {
             self.phase = Phase::Stopping { trigger, deadline: around.now + timeout, plan };
         }
     }
