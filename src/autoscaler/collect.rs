@@ -111,6 +111,10 @@ pub struct RawMetrics {
     pub slots_total: Option<i32>,
     /// `taskSlotsAvailable` of the JobManager, if it is a whole number.
     pub slots_available: Option<i32>,
+    /// The run is so young that Flink's meters, which count over 60 s, still say less than is there (`flink-rest.md` §0.7): no
+    /// capacity of a source is observed. The operator observes in any case, which does no harm at its period of a minute and
+    /// window of a quarter of an hour; a loop of seconds would take a tenth of the rate for the capacity, and go on averaging it.
+    pub rates_ramping: bool,
 }
 
 /// Why nothing could be collected.
@@ -310,7 +314,7 @@ pub fn collect(
                 values: raw.vertices.get(&id).unwrap_or(&no_values),
             }
         };
-        let sample = vertex_sample(options, observed, &flink, window, &mut absent);
+        let sample = vertex_sample(options, observed, &flink, (raw.rates_ramping, window), &mut absent);
         if observed.vertex.finished || !sample.load.is_finite() {
             excluded.insert(id);
         }
@@ -358,7 +362,7 @@ fn vertex_sample(
     options: &Options,
     observed: &ObservedVertex,
     flink: &FlinkValues<'_>,
-    window: &MetricWindow,
+    (ramping, window): (bool, &MetricWindow),
     absent: &mut BTreeSet<(VertexId, ScalingMetric)>,
 ) -> VertexSample {
     use super::number::{max, round3};
@@ -392,7 +396,11 @@ fn vertex_sample(
             absent.insert((vertex.id, ScalingMetric::ObservedTpr));
         } else {
             let backpressure = flink.get(FlinkMetric::BackpressureTimePerSec).map_or(f64::NAN, |m| m.avg);
-            sample.observed_tpr = round3(observed_tpr(options, vertex.id, rate, lag, backpressure, window));
+            sample.observed_tpr = round3(if ramping {
+                f64::NAN
+            } else {
+                observed_tpr(options, vertex.id, rate, lag, backpressure, window)
+            });
         }
     } else if options.generation.rules().input_rate == InputRateRule::Sampled {
         match flink.get(FlinkMetric::NumRecordsInPerSec) {

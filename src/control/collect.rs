@@ -21,6 +21,9 @@ use crate::domain::topology::Topology;
 use crate::domain::window::{MetricWindow, Sample};
 use crate::flink::{Aggregate, FlinkError, JobDetails, names};
 
+/// Flink's meters count over 60 s and look every 5 s (`flink-rest.md` §0.7).
+const RATES_RAMP: Duration = Duration::from_secs(65);
+
 /// What was collected in one turn.
 #[derive(Debug, Clone)]
 pub(super) struct Collected {
@@ -97,6 +100,7 @@ impl Collecting {
             task_managers: BTreeMap::clone(&*task_managers?),
             slots_total: slots.map(|(total, _)| count(total)),
             slots_available: slots.map(|(_, free)| count(free)),
+            rates_ramping: now < run.running_since + RATES_RAMP,
         };
         let mut incomplete = adapter::incomplete(&details);
         let mut gauges = Vec::new();

@@ -83,7 +83,7 @@ fn observe(
         }
     };
     let Observation { slots_total, slots_available, .. } = *observation;
-    let raw = RawMetrics { vertices, task_managers, slots_total, slots_available };
+    let raw = RawMetrics { vertices, task_managers, slots_total, slots_available, rates_ramping: false };
     Ok((collect(options, *at, job, collector, &raw, window)?, raw))
 }
 

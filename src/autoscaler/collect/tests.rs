@@ -169,6 +169,22 @@ fn observed_capacity_is_remembered() {
     assert_eq!(step(4, 0.0, 500.0), 1125.0);
 }
 
+/// After a restart with a backlog, meters that begin at nothing make a source look as if it could do next to nothing.
+#[test]
+fn no_capacity_is_observed_while_rates_ramp() {
+    let mut bench = Bench::new(Generation::Main, &[]);
+    bench.put(SOURCE, "x.pendingRecords", same(1e6));
+    bench.put(SOURCE, "backPressuredTimeMsPerSecond", same(0.0));
+    bench.raw.rates_ramping = true;
+    for (now, rate) in [(1, 0.0), (2, 10.0), (3, 100.0)] {
+        bench.put(SOURCE, "Source__s.numRecordsInPerSecond", same(rate));
+        assert!(bench.source(now).observed_tpr.is_nan());
+    }
+    bench.raw.rates_ramping = false;
+    bench.put(SOURCE, "Source__s.numRecordsInPerSecond", same(1000.0));
+    assert_eq!(bench.source(4).observed_tpr, 1000.0);
+}
+
 #[test]
 fn pending_records_of_all_splits_are_summed() {
     let mut bench = Bench::new(Generation::Main, &[]);

@@ -188,6 +188,11 @@ impl Model {
         if self.lag > 1.0 { capacity } else { self.rate.min(capacity) }
     }
 
+    /// Flink's meters count over 60 s.
+    fn ramp(&self) -> f64 {
+        (self.stepped.saturating_sub(self.running_since).as_secs_f64() / 60.0).min(1.0)
+    }
+
     fn busy(&self) -> f64 {
         1000.0 * self.done() / (CAPACITY * f64::from(self.parallelism))
     }
@@ -256,7 +261,7 @@ impl Model {
             ("numRecordsInPerSecond", self.done()),
         ]);
         if id == SOURCE {
-            all.insert("Source__in.numRecordsInPerSecond", self.done());
+            all.insert("Source__in.numRecordsInPerSecond", self.done() * self.ramp());
             all.insert("Source__in.numRecordsIn", self.source_records);
             all.insert("Source__in.numRecordsOut", self.source_records);
             all.insert("Source__in.pendingRecords", self.lag);

@@ -1,6 +1,6 @@
 //! On plain Flink.
 
-use super::fake::{Fault, JOB, SLOW};
+use super::fake::{Fault, JOB, SLOW, SOURCE};
 use super::*;
 use crate::clock::Clock as _;
 use crate::control::cluster::ClusterLink;
@@ -72,6 +72,27 @@ async fn metric_names_are_listed_for_a_new_run_and_once_more_a_minute_later() {
     bench.fake.rescale(3);
     bench.wait(100).await;
     assert_eq!(listed(), 15, "another parallelism, and a minute later");
+}
+
+/// A backlog and a meter that has only begun to count make a source look as if it could do next to nothing, and the average of
+/// such looks would stay for as long as the window does.
+#[tokio::test(start_paused = true)]
+async fn no_capacity_is_observed_before_the_meters_have_ramped_up() {
+    let bench = Bench::start(Fake::new(100.0), config());
+    bench.wait(10).await;
+    bench.fake.crash();
+    bench.wait(10).await;
+    bench.fake.model().lag = 20_000.0;
+    let observed = || -> Vec<f64> {
+        let job = bench.job();
+        let samples = job.window.iter().flat_map(|w| w.samples());
+        samples.filter_map(|s| s.vertex(SOURCE)).map(|v| v.observed_tpr).filter(|tpr| !tpr.is_nan()).collect()
+    };
+    bench.wait(40).await;
+    assert_eq!(observed(), Vec::<f64>::new());
+    bench.wait(40).await;
+    // 200 records a second while it is held back for 98 % of the time.
+    assert!(!observed().is_empty() && observed().iter().all(|tpr| (tpr - 10_000.0).abs() < 1.0), "{:?}", observed());
 }
 
 #[tokio::test(start_paused = true)]
