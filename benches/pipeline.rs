@@ -71,9 +71,9 @@ async fn turns(vertices: usize, explain: bool) {
     };
     let (handle, task) = start(config, parts);
     tokio::time::sleep(period * WARM_UP).await;
-    let code = handle.snapshots.borrow().jobs[0].turn.as_ref().unwrap().reason.code;
-    let all_the_way = matches!(code, ReasonCode::WithinBand | ReasonCode::NoEffectiveChange);
-    assert!(all_the_way, "a turn ends early: {code:?}");
+    let reason = handle.snapshots.borrow().jobs[0].turn.as_ref().unwrap().reason.clone();
+    let all_the_way = matches!(reason.code, ReasonCode::WithinBand | ReasonCode::NoEffectiveChange);
+    assert!(all_the_way, "a turn ends early: {reason:?}");
     let (asked, begin) = (canned.asked(), Instant::now());
     tokio::time::sleep(period * TURNS).await;
     let each = begin.elapsed() / TURNS;

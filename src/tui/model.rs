@@ -128,6 +128,8 @@ pub struct Model {
     next_command: u64,
     pub(super) interest: Interest,
     pub(super) focused: bool,
+    /// Somebody pressed a key. Until then nobody has chosen the row under the cursor, and it stays on the worst one.
+    pub(super) touched: bool,
     pub(super) themes: Vec<Theme>,
     pub(super) theme: usize,
     pub(super) keymap: Keymap,
@@ -164,6 +166,7 @@ impl Model {
             next_command: 1,
             interest: Interest::default(),
             focused: true,
+            touched: false,
             themes,
             theme: 0,
             keymap: setup.keymap,
@@ -488,8 +491,11 @@ impl Model {
         let next = NextChange::default();
         let mut views = std::mem::take(&mut self.views);
         let lost = views.refresh(self.screen(), &self.ctx(&next));
+        if !self.touched {
+            views.fleet.list.select(0);
+        }
         self.views = views;
-        lost
+        lost.filter(|_| self.touched)
     }
 
     /// What is being looked at.

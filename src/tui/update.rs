@@ -46,6 +46,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) => {
             model.owe(Owed::Now);
+            model.touched = true;
             press(model, key, &mut effects);
         }
         Event::Paste(text) => {
@@ -58,6 +59,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
         }
         Event::Wheel(lines) => {
             model.owe(Owed::Now);
+            model.touched = true;
             if model.overlays.is_empty() {
                 actions::move_by(model, lines);
             }

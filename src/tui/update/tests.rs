@@ -402,6 +402,31 @@ fn a_filter_works_while_it_is_typed_and_esc_brings_the_old_one_back() {
 }
 
 #[test]
+fn the_cursor_stays_on_the_worst_job_until_somebody_presses_a_key() {
+    let whole = fixtures::fleet();
+    let mut first = whole.clone();
+    // The best job arrives first, as jobs of a cluster that answers sooner do.
+    let last = {
+        let desk = Desk::with(whole.clone());
+        desk.model.views.fleet.list.rows.last().unwrap().key.clone()
+    };
+    first.jobs.retain(|job| job.key == last);
+    let selected = |desk: &Desk| desk.model.views.fleet.list.selected.clone().unwrap();
+    let worst = |desk: &Desk| desk.model.views.fleet.list.rows[0].key.clone();
+
+    let mut untouched = Desk::with(first.clone());
+    assert_eq!(selected(&untouched), last);
+    untouched.publish(|s| s.jobs = whole.jobs.clone());
+    assert_eq!(selected(&untouched), worst(&untouched));
+    assert_ne!(selected(&untouched), last);
+
+    let mut touched = Desk::with(first);
+    touched.press("j");
+    touched.publish(|s| s.jobs = whole.jobs.clone());
+    assert_eq!(selected(&touched), last, "what somebody chose stays chosen");
+}
+
+#[test]
 fn a_selected_row_that_is_gone_is_told_and_begun_keys_are_forgotten() {
     let mut desk = Desk::with(fixtures::fleet());
     let selected = desk.model.views.fleet.list.selected.clone().unwrap();
