@@ -15,6 +15,7 @@ pub mod ids;
 pub mod job;
 pub mod kubernetes;
 pub mod memory;
+pub mod objects;
 pub mod plan;
 pub mod pods;
 pub mod reason;

@@ -11,6 +11,7 @@ mod access;
 mod client;
 mod configuration;
 mod connect;
+mod documents;
 mod error;
 mod failure;
 mod groups;

@@ -53,7 +53,7 @@ pub(super) async fn watch_kubernetes(shared: Arc<Shared>, source: KubernetesSour
 async fn fly(shared: Arc<Shared>, current: Arc<Mutex<KubernetesSource>>) {
     loop {
         let source = lock(&current).clone();
-        let mut orders = shared.register_fleet(&source.id);
+        let mut orders = shared.register_fleet(&source.id, &source.api);
         let next = Fleet::fly(&shared, &source, &mut orders).await;
         shared.unregister_fleet(&source.id);
         let Some(next) = next else { return };

@@ -4,11 +4,16 @@
 //! pure function ([`propose`]) from a fresh look; before it is carried out the look is repeated and must come to the same
 //! steps. Nothing here decides that something should be done: a person does.
 
+mod document;
 mod flink;
 mod inventory;
+mod make;
+mod managed;
 mod observe;
+mod operator;
 mod propose;
 mod run;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
@@ -17,14 +22,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::observe::{ClusterSeen, JobSeen, look_at_launch};
-use self::propose::{Seen, propose};
+use self::make::{Reach, launches, make};
 use self::run::Executor;
-use super::cluster::ClusterLink;
 use super::shared::Shared;
 use crate::domain::command::{Command, CommandStage, Issuer};
-use crate::domain::decision::DecisionState;
-use crate::domain::ids::{ClusterKey, JobKey};
+use crate::domain::ids::{ClusterKey, JobKey, SourceId};
 use crate::domain::plan::{
     Confirmation, Launch, Operation, Plan, PlanEvent, PlanId, PlanOrder, PlanState, PlanSubject, PlanTarget,
 };
@@ -105,12 +107,6 @@ impl Desk {
     }
 }
 
-/// A plan that was just made, and what making it again needs.
-struct Made {
-    plan: Plan,
-    link: Arc<ClusterLink>,
-}
-
 /// Carries out an order about a plan.
 pub(super) async fn carry_out(shared: Arc<Shared>, command: Command, order: PlanOrder) {
     let (issuer, id) = (command.issuer, command.id);
@@ -150,8 +146,8 @@ async fn propose_plan(
     }
     let seed = fresh();
     match make(shared, issuer, id, seed, &subject, &operation).await {
-        Ok(made) => {
-            shared.desk.put(Slot { plan: made.plan, seed, cancel: CancellationToken::new() });
+        Ok((plan, _)) => {
+            shared.desk.put(Slot { plan, seed, cancel: CancellationToken::new() });
             publish(shared);
             CommandStage::Observed
         }
@@ -163,93 +159,6 @@ async fn propose_plan(
 fn fresh() -> u128 {
     let part = || u128::from(std::hash::RandomState::new().build_hasher().finish());
     (part() << 64) | part()
-}
-
-/// Looks at the target and makes the plan.
-async fn make(
-    shared: &Arc<Shared>,
-    issuer: Issuer,
-    id: PlanId,
-    seed: u128,
-    subject: &PlanSubject,
-    operation: &Operation,
-) -> Result<Made, String> {
-    let (key, cluster) = match subject {
-        PlanSubject::Cluster(cluster) => (None, cluster.clone()),
-        PlanSubject::Job(job) => {
-            let view = shared.board.job(job).ok_or_else(|| format!("the job {job} is gone"))?;
-            match operation {
-                Operation::Shutdown { .. } => (None, view.cluster.clone()),
-                _ => (Some((job.clone(), view.job_id)), view.cluster.clone()),
-            }
-        }
-    };
-    let link = shared.link(&cluster).ok_or_else(|| format!("the cluster {cluster} is gone"))?;
-    let seen = ClusterSeen::look(&link).await.map_err(|e| e.to_string())?;
-    let job = match &key {
-        None => None,
-        Some((key, id)) => {
-            let summary = id.and_then(|id| seen.jobs.iter().find(|job| job.id == id)).cloned();
-            let summary = summary.ok_or_else(|| format!("Flink does not list the job {key} now"))?;
-            Some((key.clone(), JobSeen::look(&link.client, summary).await.map_err(|e| e.to_string())?))
-        }
-    };
-    let launch = match (operation, &job) {
-        (Operation::Redeploy { launch, .. }, Some((_, job))) if seen.jars => {
-            let configured = launches(shared, &link, &job.summary.name).into_iter().next();
-            let wanted = launch.clone().or(configured);
-            Some(look_at_launch(&link.client, wanted.as_ref()).await.map_err(|e| e.to_string())?)
-        }
-        _ => None,
-    };
-    let target = match &job {
-        Some((key, job)) => observe::job_target(&link, key.clone(), job),
-        None => observe::cluster_target(&link),
-    };
-    let mut standing = Vec::new();
-    if shared.config.read_only {
-        standing.push("started with --read-only: nothing may be written".to_owned());
-    }
-    if let Some((other, word)) =
-        shared.desk.busy(target.job.as_ref(), &target.cluster).filter(|(other, _)| *other != id)
-    {
-        standing.push(format!("plan {other} ({word}) is open on it: let it end, resume it or abandon it first"));
-    }
-    if let Some(decision) = scaling_of(shared, &target) {
-        standing.push(format!("decision {decision} is being applied: wait for its effect"));
-    }
-    let plan = propose(
-        operation,
-        &Seen {
-            id,
-            seed,
-            issuer,
-            now: shared.now(),
-            target,
-            cluster: &seen,
-            job: job.as_ref().map(|(_, job)| job),
-            launch: launch.as_ref(),
-            plans: &shared.desk.plans(),
-            standing,
-        },
-    );
-    Ok(Made { plan, link })
-}
-
-/// The decision that is being applied to the target now.
-fn scaling_of(shared: &Shared, target: &PlanTarget) -> Option<crate::domain::decision::DecisionId> {
-    let snapshot = shared.board.snapshot(0, shared.now());
-    let on_it = |job: &JobKey| match &target.job {
-        Some(own) => own == job,
-        None => snapshot.job(job).is_some_and(|view| view.cluster == target.cluster),
-    };
-    let applying = |state: &DecisionState| matches!(state, DecisionState::Approved | DecisionState::Applying);
-    snapshot.decisions.iter().find(|d| applying(&d.state) && on_it(&d.target.job)).map(|d| d.id)
-}
-
-/// The launch that is configured for a job.
-fn launches(shared: &Shared, link: &ClusterLink, name: &str) -> Vec<Launch> {
-    shared.config.rule(link.namespace.as_deref(), name).and_then(|rule| rule.launch.clone()).into_iter().collect()
 }
 
 /// Makes the plan again: what was shown must still be what would be done.
@@ -269,22 +178,21 @@ async fn run_plan(shared: &Arc<Shared>, command: &Command, id: PlanId, confirmat
         Some(job) => PlanSubject::Job(job.clone()),
         None => PlanSubject::Cluster(target.cluster.clone()),
     };
-    let made = match make(shared, slot.plan.issuer, id, slot.seed, &subject, &slot.plan.operation).await {
+    let (mut plan, reach) = match make(shared, slot.plan.issuer, id, slot.seed, &subject, &slot.plan.operation).await {
         Ok(made) => made,
         Err(why) => return CommandStage::Failed { why: format!("nothing was sent: {why}") },
     };
-    if !made.plan.blocks.is_empty() {
-        let why = made.plan.blocks.join("; ");
-        shared.desk.update(&made.plan);
+    if !plan.blocks.is_empty() {
+        let why = plan.blocks.join("; ");
+        shared.desk.update(&plan);
         publish(shared);
         return refused(why);
     }
-    if let Some(why) = differs(&slot.plan, &made.plan) {
-        shared.desk.update(&made.plan);
+    if let Some(why) = differs(&slot.plan, &plan) {
+        shared.desk.update(&plan);
         publish(shared);
         return CommandStage::Superseded { why: format!("{why}: look at the plan again") };
     }
-    let mut plan = made.plan;
     // Only one of two confirmations may begin it.
     {
         let mut slots = shared.desk.slots();
@@ -302,7 +210,7 @@ async fn run_plan(shared: &Arc<Shared>, command: &Command, id: PlanId, confirmat
         return CommandStage::Failed { why: format!("nothing was sent: {error}") };
     }
     plan.take_in(&event, at);
-    execute(shared, command, plan, made.link, slot.cancel).await
+    execute(shared, command, plan, reach, slot.cancel).await
 }
 
 /// What is not as it was shown.
@@ -329,9 +237,12 @@ async fn resume_plan(shared: &Arc<Shared>, command: &Command, id: PlanId, confir
         return refused(why);
     }
     let cluster = &slot.plan.target.cluster;
-    let Some(link) = shared.link(cluster) else {
+    let source = SourceId::new(slot.plan.target.context.as_str());
+    // A cluster that the plan deletes is not watched any more: what watched it is.
+    let reach = Reach { link: shared.link(cluster), api: shared.api(&source) };
+    if reach.link.is_none() && reach.api.is_none() {
         return refused(format!("the cluster {cluster} of the plan is not watched: start flightdeck with its address"));
-    };
+    }
     {
         let mut slots = shared.desk.slots();
         match slots.get_mut(&id) {
@@ -350,7 +261,7 @@ async fn resume_plan(shared: &Arc<Shared>, command: &Command, id: PlanId, confir
         return CommandStage::Failed { why: format!("nothing was sent: {error}") };
     }
     plan.take_in(&event, at);
-    execute(shared, command, plan, link, CancellationToken::new()).await
+    execute(shared, command, plan, reach, CancellationToken::new()).await
 }
 
 /// Carries a plan out in a task of its own and follows it.
@@ -358,7 +269,7 @@ async fn execute(
     shared: &Arc<Shared>,
     command: &Command,
     plan: Plan,
-    link: Arc<ClusterLink>,
+    reach: Reach,
     cancel: CancellationToken,
 ) -> CommandStage {
     let (issuer, command) = (command.issuer, command.id);
@@ -372,8 +283,9 @@ async fn execute(
     let told = Arc::clone(shared);
     let executor = Executor {
         shared: Arc::clone(shared),
-        launches: slot_launches(shared, &link, &plan),
-        link,
+        launches: slot_launches(shared, &plan),
+        link: reach.link,
+        api: reach.api,
         cancel,
         plan,
         publish: Box::new(move |plan| {
@@ -411,8 +323,8 @@ async fn execute(
 }
 
 /// Whole launches that a redacted one of the plan may stand for.
-fn slot_launches(shared: &Shared, link: &ClusterLink, plan: &Plan) -> Vec<Launch> {
-    launches(shared, link, &plan.target.name)
+fn slot_launches(shared: &Shared, plan: &Plan) -> Vec<Launch> {
+    launches(shared, plan.target.namespace.as_deref(), &plan.target.name)
 }
 
 async fn abandon(shared: &Arc<Shared>, id: PlanId) -> CommandStage {

@@ -3,6 +3,8 @@
 //!
 //! Implemented by `control::adapters::kubernetes`; tests may implement it themselves.
 
+mod objects;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
 
+pub use self::objects::{Objects, OperatorLife, Write};
 use crate::domain::Timestamp;
 use crate::domain::capacity::{CapacityView, Toleration};
 use crate::domain::decision::DecisionId;
@@ -350,6 +353,11 @@ pub trait ClusterApi: Send + Sync {
 
     /// What the operator's autoscaler keeps of a resource, freshly read; `None` if it keeps nothing.
     fn stored<'a>(&'a self, resource: &'a ResourceRef) -> BoxFuture<'a, Result<Option<AutoscalerState>, ApiError>>;
+
+    /// Whole objects, if operations may act on them.
+    fn objects(&self) -> Option<&dyn Objects> {
+        None
+    }
 
     /// Ends the pauses of the watches between two attempts at once.
     fn retry_now(&self) {}

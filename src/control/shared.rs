@@ -14,7 +14,7 @@ use super::board::Board;
 use super::cluster::ClusterLink;
 use super::config::ControlConfig;
 use super::operations::Desk;
-use super::ports::Contexts;
+use super::ports::{ClusterApi, Contexts};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::command::{Command, CommandId, Interest};
@@ -46,6 +46,7 @@ pub(super) struct Shared {
     links: Mutex<HashMap<ClusterKey, Weak<ClusterLink>>>,
     pilots: Mutex<HashMap<JobKey, mpsc::Sender<Command>>>,
     fleets: Mutex<HashMap<SourceId, mpsc::Sender<Command>>>,
+    apis: Mutex<HashMap<SourceId, Arc<dyn ClusterApi>>>,
     tasks: Mutex<JoinSet<()>>,
     ids: AtomicU64,
 }
@@ -76,6 +77,7 @@ impl Shared {
             links: Mutex::default(),
             pilots: Mutex::default(),
             fleets: Mutex::default(),
+            apis: Mutex::default(),
             tasks: Mutex::default(),
             ids: AtomicU64::new(1),
         }
@@ -124,8 +126,9 @@ impl Shared {
     }
 
     /// Opens the way of orders to a Kubernetes cluster; an earlier way ends.
-    pub fn register_fleet(&self, source: &SourceId) -> mpsc::Receiver<Command> {
+    pub fn register_fleet(&self, source: &SourceId, api: &Arc<dyn ClusterApi>) -> mpsc::Receiver<Command> {
         let (send, receive) = mpsc::channel(ORDERS);
+        lock(&self.apis).insert(source.clone(), Arc::clone(api));
         lock(&self.fleets).insert(source.clone(), send);
         receive
     }
@@ -133,11 +136,17 @@ impl Shared {
     /// Closes the way of orders to a Kubernetes cluster.
     pub fn unregister_fleet(&self, source: &SourceId) {
         lock(&self.fleets).remove(source);
+        lock(&self.apis).remove(source);
     }
 
     /// The way of orders to a Kubernetes cluster.
     pub fn fleet(&self, source: &SourceId) -> Option<mpsc::Sender<Command>> {
         lock(&self.fleets).get(source).cloned()
+    }
+
+    /// A Kubernetes cluster that is watched.
+    pub fn api(&self, source: &SourceId) -> Option<Arc<dyn ClusterApi>> {
+        lock(&self.apis).get(source).cloned()
     }
 
     /// Takes the effects that an earlier process left open and that `belongs` claims.

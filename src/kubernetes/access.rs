@@ -287,13 +287,9 @@ impl KubeClient {
         mode: WriteMode,
     ) -> Result<Value, KubeError> {
         let ask = Ask::of("patch", reference.kind, Some(&reference.namespace), Some(&reference.name));
-        let dry_run = match mode {
-            WriteMode::DryRun => "&dryRun=All",
-            WriteMode::Real => "",
-        };
         let request = Request::builder()
             .method(Method::PATCH)
-            .uri(format!("{}?fieldManager={}{dry_run}", reference.path(), FieldManager::NAME))
+            .uri(format!("{}?fieldManager={}{}", reference.path(), FieldManager::NAME, mode.query()))
             .header(header::CONTENT_TYPE, "application/merge-patch+json")
             .body(Bytes::from(patch.to_string()))
             .map_err(|e| invalid(&ask, &e))?;

@@ -77,6 +77,16 @@ pub enum WriteMode {
     Real,
 }
 
+impl WriteMode {
+    /// What it adds to a query.
+    pub(super) fn query(self) -> &'static str {
+        match self {
+            Self::DryRun => "&dryRun=All",
+            Self::Real => "",
+        }
+    }
+}
+
 /// Which of the operator's kinds the server knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Features {
@@ -580,7 +590,7 @@ fn names_of(document: &Value) -> Result<Vec<String>, WrongShape> {
     Ok(names.map(str::to_owned).collect())
 }
 
-fn page_of(document: &Value) -> Result<(&[Value], String, String), WrongShape> {
+pub(super) fn page_of(document: &Value) -> Result<(&[Value], String, String), WrongShape> {
     let root = At::root(document);
     let items = match document.get("items") {
         None | Some(Value::Null) => &[][..],

@@ -1,6 +1,7 @@
 //! The Kubernetes client as the port of the loop: resources as plain data, the way to a JobManager, and the one patch.
 
 mod documents;
+mod objects;
 mod room;
 mod rows;
 mod watching;
@@ -16,7 +17,7 @@ use tokio::sync::{Notify, watch as signal};
 
 use crate::clock::Clock;
 use crate::control::ports::{
-    ApiError, AutoscalerState, ClusterApi, PatchOf, Patched, Resource, ResourceEvent, ResourceRef, ScalerRow, Wanted,
+    ApiError, AutoscalerState, ClusterApi, Objects, PatchOf, Patched, Resource, ResourceEvent, ResourceRef, ScalerRow, Wanted,
     Way,
 };
 use crate::domain::capacity::CapacityView;
@@ -139,6 +140,10 @@ impl ClusterApi for KubernetesApi {
         let ResourceRef { namespace, name, .. } = &deployment.reference;
         let proxied = || JobManagerProxy::new(self.client.clone(), namespace, name).page();
         Some(deployment.ingress.clone().unwrap_or_else(proxied))
+    }
+
+    fn objects(&self) -> Option<&dyn Objects> {
+        Some(self)
     }
 
     fn retry_now(&self) {

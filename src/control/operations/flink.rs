@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::inventory::same_path;
 use super::observe::{LaunchSeen, find_jar, look_at_launch, run_jar};
+use super::steps::{Look, Sent, done};
 use crate::domain::ids::{JobId, TriggerId, VertexId};
 use crate::domain::job::{CheckpointEntry, CheckpointStatus, JobState};
 use crate::domain::plan::{Action, Launch, Plan, Restore, Step};
@@ -15,40 +16,8 @@ use crate::flink::{FlinkClient, FlinkError, JobSummary, OperationState, RunJar};
 /// So many connections in a row that break stand for a JobManager that is gone, after it was told to end.
 const BROKEN: u32 = 5;
 
-/// What a look at the world says of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Look {
-    /// Its effect is there.
-    Done {
-        /// What later steps or people need of it.
-        result: Option<String>,
-        /// What was seen.
-        note: String,
-    },
-    /// It is under way.
-    Pending(String),
-    /// Nothing of it is there: its effect is to be sent.
-    Absent(String),
-    /// It cannot succeed any more.
-    Failed(String),
-    /// The world does not answer.
-    Blind(String),
-}
-
-/// How a sending ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Sent {
-    /// Taken. Done is when a look says so.
-    Taken,
-    /// Not known, or not possible at the moment: a look decides.
-    Unclear(String),
-    /// It will not be taken.
-    Refused(String),
-}
-
-fn done(note: impl Into<String>) -> Look {
-    Look::Done { result: None, note: note.into() }
-}
+/// What acts on objects of Kubernetes is not for Flink.
+const NOT_HERE: &str = "this step does not act on Flink";
 
 fn blind(error: FlinkError) -> Look {
     if error.is_transient() || error.is_outcome_unknown() {
@@ -70,6 +39,12 @@ pub(super) async fn look(client: &FlinkClient, plan: &Plan, step: &Step) -> Look
         Action::AwaitRunning { job, restore } => running(client, *job, restore, plan).await,
         Action::AwaitCheckpoint { job } => first_checkpoint(client, *job).await,
         Action::ShutDownCluster => shut_down(client, step).await,
+        Action::Patch { .. }
+        | Action::Snapshot { .. }
+        | Action::Await { .. }
+        | Action::Delete { .. }
+        | Action::ScaleToZero { .. }
+        | Action::DeleteHaMetadata { .. } => Ok(Look::Failed(NOT_HERE.into())),
     };
     found.unwrap_or_else(blind)
 }
@@ -94,6 +69,12 @@ pub(super) async fn send(client: &FlinkClient, plan: &Plan, step: &Step) -> Sent
             }
         }
         Action::ShutDownCluster => client.shut_down_cluster().await,
+        Action::Patch { .. }
+        | Action::Snapshot { .. }
+        | Action::Await { .. }
+        | Action::Delete { .. }
+        | Action::ScaleToZero { .. }
+        | Action::DeleteHaMetadata { .. } => return Sent::Refused(NOT_HERE.into()),
     };
     match sent {
         Ok(()) => Sent::Taken,
@@ -112,7 +93,7 @@ pub(super) async fn newest(client: &FlinkClient, step: &Step) -> Result<Option<u
     Ok(checkpoints.history.iter().chain(&checkpoints.latest_savepoint).map(|entry| entry.id).max())
 }
 
-async fn job_of(client: &FlinkClient, job: JobId) -> Result<Option<JobSummary>, FlinkError> {
+pub(super) async fn job_of(client: &FlinkClient, job: JobId) -> Result<Option<JobSummary>, FlinkError> {
     Ok(client.jobs_overview().await?.into_iter().find(|found| found.id == job))
 }
 
@@ -309,7 +290,7 @@ async fn run(client: &FlinkClient, job: JobId) -> Result<Look, FlinkError> {
 }
 
 /// The path a start restores from; an inner error if an earlier step has not given it.
-fn path_of(restore: &Restore, plan: &Plan) -> Result<Option<String>, String> {
+pub(super) fn path_of(restore: &Restore, plan: &Plan) -> Result<Option<String>, String> {
     match restore {
         Restore::Nothing => Ok(None),
         Restore::Path { path } => Ok(Some(path.clone())),
@@ -346,7 +327,7 @@ async fn start(
     client.run_jar(&jar.id, &run).await.map(|_| Ok(()))
 }
 
-async fn running(client: &FlinkClient, job: JobId, restore: &Restore, plan: &Plan) -> Result<Look, FlinkError> {
+pub(super) async fn running(client: &FlinkClient, job: JobId, restore: &Restore, plan: &Plan) -> Result<Look, FlinkError> {
     let Some(found) = job_of(client, job).await? else { return Ok(Look::Failed(gone(job))) };
     let tasks = found.tasks;
     match found.state {
@@ -381,7 +362,7 @@ async fn running(client: &FlinkClient, job: JobId, restore: &Restore, plan: &Pla
     })
 }
 
-async fn first_checkpoint(client: &FlinkClient, job: JobId) -> Result<Look, FlinkError> {
+pub(super) async fn first_checkpoint(client: &FlinkClient, job: JobId) -> Result<Look, FlinkError> {
     let Some(found) = job_of(client, job).await? else { return Ok(Look::Failed(gone(job))) };
     if found.state.is_terminal() {
         return Ok(Look::Failed(format!("the new job is {}", found.state.name())));

@@ -22,8 +22,6 @@ pub(super) struct ClusterSeen {
     pub settings: BTreeMap<String, String>,
     pub jobs: Vec<JobSummary>,
     pub task_managers: u32,
-    /// An operator describes it: what it does by itself would undo what is done here.
-    pub managed: bool,
 }
 
 /// A job as it was just seen.
@@ -61,7 +59,6 @@ impl ClusterSeen {
             settings: client.jobmanager_config().await.unwrap_or_default(),
             jobs,
             task_managers: overview.task_managers,
-            managed: !link.is_source,
         })
     }
 

@@ -9,9 +9,10 @@ use crate::domain::command::Issuer;
 use crate::domain::freshness::age;
 use crate::domain::ids::{JobId, TriggerId};
 use crate::domain::job::JobState;
+use crate::domain::kubernetes::FieldChange;
 use crate::domain::plan::{
     Action, Danger, Launch, Operation, Origin, Plan, PlanId, PlanState, PlanTarget, Restore, SavepointFormat, Shutdown,
-    SnapshotFact, Step,
+    SnapshotFact, Step, StepState,
 };
 
 /// A job answers a cancellation within `task.cancellation.timeout` (180 s), or its TaskManager is killed.
@@ -27,51 +28,107 @@ const ASK_PATIENCE: Duration = Duration::from_secs(60);
 /// What is added to a time-out of Flink's before it is held to be broken.
 const SLACK: Duration = Duration::from_secs(30);
 
-/// Everything a plan is made from.
+/// What every plan is made with, whatever it acts on.
 #[derive(Debug)]
-pub(super) struct Seen<'a> {
+pub(super) struct Frame {
     pub id: PlanId,
     /// Makes the ids that the plan chooses.
     pub seed: u128,
     pub issuer: Issuer,
     pub now: Timestamp,
     pub target: PlanTarget,
-    pub cluster: &'a ClusterSeen,
-    pub job: Option<&'a JobSeen>,
-    pub launch: Option<&'a LaunchSeen>,
     /// Plans of this process and of earlier ones.
-    pub plans: &'a [Plan],
+    pub plans: Vec<Plan>,
     /// Why nothing may be done on the target now, as the loop knows it: read-only, another plan, a scaling under way.
     pub standing: Vec<String>,
 }
 
-impl Seen<'_> {
-    fn trigger(&self, index: u128) -> TriggerId {
+impl Frame {
+    pub fn trigger(&self, index: u128) -> TriggerId {
         TriggerId::from_u128(self.seed.wrapping_add(index))
     }
 
+    /// Plans on the same target, whatever run of it.
+    pub fn of_target(&self) -> impl Iterator<Item = &Plan> {
+        let (cluster, name) = (&self.target.cluster, &self.target.name);
+        self.plans.iter().filter(move |plan| plan.target.cluster == *cluster && plan.target.name == *name)
+    }
+
+    /// The draft as a plan, with the times that the same steps took before on this target.
+    pub fn finish(self, operation: &Operation, mut draft: Draft, choices: Vec<SnapshotFact>) -> Plan {
+        for step in &mut draft.steps {
+            step.expected = step.expected.or_else(|| took_before(self.of_target(), step.action.word()));
+        }
+        draft.blocks.extend(self.standing);
+        Plan {
+            id: self.id,
+            operation: operation.clone(),
+            target: self.target,
+            issuer: self.issuer,
+            made_at: self.now,
+            danger: draft.danger,
+            summary: draft.summary,
+            lost: draft.lost,
+            notes: draft.notes,
+            choices,
+            changes: draft.changes,
+            blocks: draft.blocks,
+            steps: draft.steps,
+            state: PlanState::Proposed,
+            began_at: None,
+            ended_at: None,
+        }
+    }
+}
+
+/// How long a kind of step took in earlier plans: the median of those that were done.
+fn took_before<'a>(plans: impl Iterator<Item = &'a Plan>, word: &str) -> Option<Duration> {
+    let done = |step: &&Step| step.state == StepState::Done && step.action.word() == word;
+    let took = |step: &Step| (step.ended_at? - step.began_at?).to_std().ok();
+    let mut all: Vec<Duration> = plans.flat_map(|plan| plan.steps.iter().filter(done).filter_map(took)).collect();
+    all.sort_unstable();
+    all.get(all.len() / 2).copied()
+}
+
+/// Everything a plan on plain Flink is made from.
+#[derive(Debug)]
+pub(super) struct Seen<'a> {
+    pub frame: Frame,
+    pub cluster: &'a ClusterSeen,
+    pub job: Option<&'a JobSeen>,
+    pub launch: Option<&'a LaunchSeen>,
+}
+
+impl Seen<'_> {
+    fn trigger(&self, index: u128) -> TriggerId {
+        self.frame.trigger(index)
+    }
+
     fn new_job(&self) -> JobId {
-        JobId::from_u128(!self.seed)
+        JobId::from_u128(!self.frame.seed)
     }
 }
 
 /// A plan that is being made.
-struct Draft {
-    danger: Danger,
-    summary: String,
-    lost: Vec<String>,
-    notes: Vec<String>,
-    blocks: Vec<String>,
-    steps: Vec<Step>,
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub danger: Danger,
+    pub summary: String,
+    pub lost: Vec<String>,
+    pub notes: Vec<String>,
+    pub changes: Vec<FieldChange>,
+    pub blocks: Vec<String>,
+    pub steps: Vec<Step>,
 }
 
 impl Draft {
-    fn new(danger: Danger, summary: impl Into<String>) -> Self {
+    pub fn new(danger: Danger, summary: impl Into<String>) -> Self {
         Self {
             danger,
             summary: summary.into(),
             lost: Vec::new(),
             notes: Vec::new(),
+            changes: Vec::new(),
             blocks: Vec::new(),
             steps: Vec::new(),
         }
@@ -79,20 +136,20 @@ impl Draft {
 }
 
 /// The plan of an operation on plain Flink.
-pub(super) fn propose(operation: &Operation, seen: &Seen<'_>) -> Plan {
-    let mut draft = match (operation, seen.job) {
-        (Operation::Shutdown { form, savepoint }, _) => shutdown(*form, *savepoint, seen),
+pub(super) fn propose(operation: &Operation, seen: Seen<'_>) -> Plan {
+    let draft = match (operation, seen.job) {
+        (Operation::Shutdown { form, savepoint }, _) => shutdown(*form, *savepoint, &seen),
         (_, None) => {
             let mut draft = Draft::new(Danger::Loss, format!("{} a whole cluster", operation.word()));
             draft.blocks.push(format!("{} is about one job: say which", operation.word()));
             draft
         }
-        (Operation::Savepoint { format, directory }, Some(job)) => savepoint(*format, directory.as_deref(), job, seen),
-        (Operation::Checkpoint, Some(job)) => checkpoint(job, seen),
+        (Operation::Savepoint { format, directory }, Some(job)) => savepoint(*format, directory.as_deref(), job, &seen),
+        (Operation::Checkpoint, Some(job)) => checkpoint(job, &seen),
         (Operation::StopWithSavepoint { format, directory }, Some(job)) => {
             let mut draft = Draft::new(Danger::Restart, "take a savepoint and stop the job with it");
             must_run(&mut draft, job, "stop it with a savepoint");
-            stop(&mut draft, *format, directory.as_deref(), job, seen, 0);
+            stop(&mut draft, *format, directory.as_deref(), job, &seen, 0);
             draft.notes.push(WAY_BACK.to_owned());
             draft
         }
@@ -101,12 +158,12 @@ pub(super) fn propose(operation: &Operation, seen: &Seen<'_>) -> Plan {
             if job.summary.state.is_terminal() {
                 draft.blocks.push(format!("the job has ended already: it is {}", job.summary.state.name()));
             }
-            lost_since_checkpoint(&mut draft, job, seen.now);
+            lost_since_checkpoint(&mut draft, job, seen.frame.now);
             cancel(&mut draft, job, "");
             draft
         }
         (Operation::Redeploy { origin, allow_non_restored, .. }, Some(job)) => {
-            redeploy(origin, *allow_non_restored, job, seen)
+            redeploy(origin, *allow_non_restored, job, &seen)
         }
         (Operation::Suspend | Operation::Resume | Operation::Restart, Some(_)) => {
             let mut draft = Draft::new(Danger::Restart, format!("{} the job", operation.word()));
@@ -116,43 +173,20 @@ pub(super) fn propose(operation: &Operation, seen: &Seen<'_>) -> Plan {
             draft
         }
     };
-    if seen.cluster.managed {
-        draft.blocks.push(
-            "an operator manages this cluster and would undo what is done behind its back: act on its resource"
-                .to_owned(),
-        );
-    }
-    draft.blocks.extend(seen.standing.iter().cloned());
-    Plan {
-        id: seen.id,
-        operation: operation.clone(),
-        target: seen.target.clone(),
-        issuer: seen.issuer,
-        made_at: seen.now,
-        danger: draft.danger,
-        summary: draft.summary,
-        lost: draft.lost,
-        notes: draft.notes,
-        choices: match (operation, seen.job) {
-            (Operation::Redeploy { .. }, Some(job)) => choices(job, seen),
-            _ => Vec::new(),
-        },
-        blocks: draft.blocks,
-        steps: draft.steps,
-        state: PlanState::Proposed,
-        began_at: None,
-        ended_at: None,
-    }
+    let choices = match (operation, seen.job) {
+        (Operation::Redeploy { .. }, Some(job)) => choices(job, &seen),
+        _ => Vec::new(),
+    };
+    seen.frame.finish(operation, draft, choices)
 }
 
 /// Snapshots that are offered at most.
-const CHOICES: usize = 20;
+pub(super) const CHOICES: usize = 20;
 
 /// What the job could start from.
 fn choices(job: &JobSeen, seen: &Seen<'_>) -> Vec<SnapshotFact> {
-    let of_target = |plan: &&Plan| plan.target.cluster == seen.target.cluster && plan.target.name == seen.target.name;
-    let plans: Vec<Plan> = seen.plans.iter().filter(of_target).cloned().collect();
-    let mut all = super::inventory::of_job(job.id(), job.checkpoints.as_ref(), &plans);
+    let flink = job.checkpoints.as_ref().map(|checkpoints| (job.id(), checkpoints));
+    let mut all = super::inventory::of_job(flink, None, seen.frame.of_target());
     all.truncate(CHOICES);
     all
 }
@@ -324,13 +358,13 @@ fn redeploy(origin: &Origin, allow_non_restored: bool, job: &JobSeen, seen: &See
             if let Err(why) = super::inventory::check_shape(path) {
                 draft.blocks.push(why);
             }
-            draft.notes.extend(super::inventory::known_of(path, job.checkpoints.as_ref()));
+            draft.notes.extend(super::inventory::known_of(path, &choices(job, seen)));
             Restore::Path { path: path.clone() }
         }
         Origin::Empty => Restore::Nothing,
     };
     if *origin != Origin::Now && !ended {
-        lost_since_checkpoint(&mut draft, job, seen.now);
+        lost_since_checkpoint(&mut draft, job, seen.frame.now);
         draft.lost.push(match origin {
             Origin::Empty => "everything the job has computed; sources begin where the program says".to_owned(),
             _ => {

@@ -7,10 +7,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::flink::{self, Look, Sent};
+use super::flink;
+use super::steps::{self, Look, Sent, Ways};
 use crate::control::cluster::ClusterLink;
+use crate::control::ports::ClusterApi;
 use crate::control::shared::Shared;
-use crate::domain::plan::{Action, Launch, Plan, PlanEvent, PlanState, StepState};
+use crate::domain::plan::{Action, Launch, Plan, PlanEvent, PlanState, StepState, Wanted};
 use crate::state::journal::Record;
 
 /// Pause between two looks.
@@ -25,7 +27,10 @@ const SEND_AGAIN: Duration = Duration::from_secs(15);
 /// The task that carries out one plan.
 pub(super) struct Executor {
     pub shared: Arc<Shared>,
-    pub link: Arc<ClusterLink>,
+    /// The Flink cluster, while it is watched.
+    pub link: Option<Arc<ClusterLink>>,
+    /// The Kubernetes cluster, if there is one.
+    pub api: Option<Arc<dyn ClusterApi>>,
     /// Configured launches that a redacted one may stand for.
     pub launches: Vec<Launch>,
     pub cancel: CancellationToken,
@@ -47,7 +52,7 @@ enum Halt {
 impl Executor {
     /// Carries the plan on from where it stands to its end; gives it as it stands then.
     pub async fn run(mut self) -> Plan {
-        let _close_watch = self.link.watch_closely();
+        let _close_watch = self.link.as_ref().map(ClusterLink::watch_closely);
         let ended = loop {
             let Some(index) = self.plan.current() else { break Halt::End(PlanState::Done) };
             if self.cancel.is_cancelled() && self.plan.must_go_on().is_none() {
@@ -140,6 +145,13 @@ impl Executor {
         }
     }
 
+    fn ways(&self) -> Ways<'_> {
+        Ways {
+            flink: self.link.as_ref().map(|link| &link.client),
+            objects: self.api.as_ref().and_then(|api| api.objects()),
+        }
+    }
+
     /// How long a taken effect may stay unseen before it is sent again.
     fn again(&self, index: usize) -> Duration {
         match self.plan.steps.get(index).map(|step| &step.action) {
@@ -158,9 +170,9 @@ impl Executor {
                 Err(why) => return Look::Failed(why),
             }
         }
-        match tokio::time::timeout(LOOK_LIMIT, flink::look(&self.link.client, &self.plan, &step)).await {
+        match tokio::time::timeout(LOOK_LIMIT, steps::look(self.ways(), &self.plan, &step)).await {
             Ok(look) => look,
-            Err(_) => Look::Blind("Flink does not answer".into()),
+            Err(_) => Look::Blind(format!("no answer within {} s", LOOK_LIMIT.as_secs())),
         }
     }
 
@@ -171,7 +183,11 @@ impl Executor {
             return Ok(Sent::Unclear("nothing is to be sent".into()));
         }
         if step.sent_at.is_none() {
-            let newest = match flink::newest(&self.link.client, step).await {
+            let newest = match &self.link {
+                Some(link) => flink::newest(&link.client, step).await,
+                None => Ok(None),
+            };
+            let newest = match newest {
                 Ok(newest) => newest,
                 Err(error) if error.is_transient() => return Ok(Sent::Unclear(error.to_string())),
                 // Without checkpoint statistics what is newer cannot be told; the trigger id remains.
@@ -188,7 +204,7 @@ impl Executor {
                 Err(why) => return Ok(Sent::Refused(why)),
             }
         }
-        Ok(flink::send(&self.link.client, &self.plan, &step).await)
+        Ok(steps::send(self.ways(), &self.plan, &step).await)
     }
 
     /// The launch with its arguments, which the journal does not keep.
@@ -232,7 +248,17 @@ impl Executor {
             Action::Cancel { .. } => "the job was not cancelled".to_owned(),
             Action::Run { .. } => "the job is stopped and was not started again".to_owned(),
             Action::AwaitRunning { .. } => "the old job is stopped and the new one does not run".to_owned(),
-            Action::AwaitCheckpoint { .. } | Action::ShutDownCluster => step.if_unfinished.clone(),
+            Action::Snapshot { .. } => "the job was not touched".to_owned(),
+            Action::Patch { of, .. } if step.sent_at.is_none() => format!("{of} was not changed by this step"),
+            Action::Await { wanted: Wanted::ByNonce { .. }, .. } => "the job goes on running".to_owned(),
+            Action::Delete { of, .. } if step.sent_at.is_none() => format!("{of} was not deleted"),
+            Action::AwaitCheckpoint { .. }
+            | Action::ShutDownCluster
+            | Action::Patch { .. }
+            | Action::Await { .. }
+            | Action::Delete { .. }
+            | Action::ScaleToZero { .. }
+            | Action::DeleteHaMetadata { .. } => step.if_unfinished.clone(),
         };
         match taken {
             Some(path) => format!("{standing}; its state is in {path}: redeploy from there"),

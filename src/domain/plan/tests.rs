@@ -33,6 +33,7 @@ fn plan(danger: Danger) -> Plan {
         lost: vec![],
         notes: vec![],
         choices: vec![],
+        changes: vec![],
         blocks: vec![],
         steps: vec![
             Step::new("stop", Action::Cancel { job }, Duration::from_secs(60))

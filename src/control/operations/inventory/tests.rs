@@ -1,6 +1,5 @@
 use super::*;
-use crate::domain::ids::JobId;
-use crate::domain::plan::{SavepointFormat, example};
+use crate::domain::plan::example;
 use crate::flink::CheckpointCounts;
 
 const JOB: JobId = JobId::from_u128(1);
@@ -87,16 +86,16 @@ fn the_newest_usable_is_first_and_what_was_removed_last() {
     failed.status = CheckpointStatus::Failed;
     let marker = entry(7, Some(MARKER), true);
     let found = of_job(
-        JOB,
-        Some(&checkpoints(vec![
+        Some((JOB, &checkpoints(vec![
             removed,
             failed,
             marker,
             entry(6, None, false),
             entry(5, Some("s3://b/sp-5"), true),
             entry(3, Some("s3://b/chk-3"), false),
-        ])),
-        &[],
+        ]))),
+        None,
+        std::iter::empty(),
     );
     let paths: Vec<_> = found.iter().map(|f| (f.path.as_str(), f.standing)).collect();
     let (good, gone) = (Standing::Verified, Standing::Disposed);
@@ -117,8 +116,64 @@ fn a_savepoint_that_flink_forgot_is_known_from_the_plan_that_took_it_once() {
     plan.steps[0].sent_at = Some(at(4));
     plan.steps[0].result = Some("file:/data/sp-4".into());
     let known = checkpoints(vec![entry(5, Some("file:///data/sp-4"), true)]);
-    assert_eq!(of_job(JOB, Some(&known), std::slice::from_ref(&plan)).len(), 1);
-    let [only] = &of_job(JOB, None, std::slice::from_ref(&plan))[..] else { panic!() };
+    assert_eq!(of_job(Some((JOB, &known)), None, [&plan].into_iter()).len(), 1);
+    let [only] = &of_job(None, None, [&plan].into_iter())[..] else { panic!() };
     assert_eq!((only.source, only.standing), (SnapshotSource::Journal, Standing::Unknown));
     assert_eq!(only.job, Some(JOB));
+}
+
+/// A resource and its FlinkStateSnapshots, each savepoint known from more than one place.
+#[test]
+fn what_the_operator_keeps_is_joined_with_flink_and_the_journal() {
+    let named = crate::domain::objects::ObjectName::new(crate::domain::objects::ObjectKind::FlinkDeployment, "shop", "orders");
+    let millis = |second: i64| at(second).timestamp_millis();
+    let resource = Document {
+        named,
+        value: serde_json::json!({"status": {
+            "jobStatus": {
+                "upgradeSavepointPath": MARKER,
+                "savepointInfo": {
+                    "lastSavepoint": {"timeStamp": millis(4), "location": "s3://b/sp-4", "formatType": "NATIVE"},
+                    "savepointHistory": [
+                        {"timeStamp": millis(2), "location": "s3://b/sp-2", "formatType": "CANONICAL"},
+                        {"timeStamp": millis(4), "location": "s3://b/sp-4", "formatType": "NATIVE"},
+                    ],
+                },
+            },
+            "reconciliationStatus": {"reconciliationTimestamp": millis(9)},
+        }}),
+    };
+    let snapshot = |job: &str, state: &str, path: &str, deleting: bool| {
+        let mut snapshot = serde_json::json!({
+            "spec": {"jobReference": {"kind": "FlinkDeployment", "name": job}, "savepoint": {"formatType": "CANONICAL"}},
+            "status": {"state": state, "path": path,
+                "triggerTimestamp": at(6).to_rfc3339(), "resultTimestamp": at(7).to_rfc3339()},
+        });
+        if deleting {
+            snapshot["metadata"]["deletionTimestamp"] = at(8).to_rfc3339().into();
+        }
+        snapshot
+    };
+    let snapshots = [
+        snapshot("orders", "COMPLETED", "s3://b/sp-6", false),
+        snapshot("orders", "COMPLETED", "s3://b/sp-2", true),
+        snapshot("orders", "FAILED", "s3://b/sp-failed", false),
+        snapshot("other", "COMPLETED", "s3://b/sp-other", false),
+    ];
+    let known = checkpoints(vec![entry(5, Some("s3://b/chk-5"), false), entry(4, Some("s3://b/sp-4/"), true)]);
+    let found = of_job(Some((JOB, &known)), Some((&resource, &snapshots)), std::iter::empty());
+    let brief: Vec<_> = found.iter().map(|f| (f.path.as_str(), f.source, f.standing)).collect();
+    let (good, gone) = (Standing::Verified, Standing::Disposed);
+    assert_eq!(
+        brief,
+        [
+            ("s3://b/sp-6", SnapshotSource::StateSnapshot, good),
+            ("s3://b/chk-5", SnapshotSource::Flink, good),
+            ("s3://b/sp-4/", SnapshotSource::Flink, good),
+            ("s3://b/sp-2", SnapshotSource::StateSnapshot, gone),
+        ]
+    );
+    assert_eq!(found[0].took, Some(std::time::Duration::from_secs(1)));
+    assert!(known_of("s3://b/sp-2", &found)[0].contains("was removed"), "{:?}", known_of("s3://b/sp-2", &found));
+    assert!(known_of("s3://b/sp-6/", &found)[0].contains("FlinkStateSnapshot"));
 }
