@@ -68,12 +68,7 @@ impl KubeClient {
     ///
     /// # Errors
     /// [`KubeError::Conflict`] if another object has the name by now, else as any call.
-    pub async fn delete_document(
-        &self,
-        reference: &ResourceRef,
-        uid: &str,
-        foreground: bool,
-    ) -> Result<(), KubeError> {
+    pub async fn delete_document(&self, reference: &ResourceRef, uid: &str, foreground: bool) -> Result<(), KubeError> {
         let ask = Ask::of("delete", reference.kind, Some(&reference.namespace), Some(&reference.name));
         let propagation = if foreground { "Foreground" } else { "Background" };
         let options = json!({

@@ -17,8 +17,8 @@ use tokio::sync::{Notify, watch as signal};
 
 use crate::clock::Clock;
 use crate::control::ports::{
-    ApiError, AutoscalerState, ClusterApi, Objects, PatchOf, Patched, Resource, ResourceEvent, ResourceRef, ScalerRow, Wanted,
-    Way,
+    ApiError, AutoscalerState, ClusterApi, Objects, PatchOf, Patched, Resource, ResourceEvent, ResourceRef, ScalerRow,
+    Wanted, Way,
 };
 use crate::domain::capacity::CapacityView;
 use crate::domain::kubernetes::{KubeAction, ResourceDocuments};

@@ -127,7 +127,8 @@ impl Document {
 
     /// The state that the operator would restore from, if it has a path.
     pub fn state_path(&self) -> Option<&str> {
-        let places = ["/status/jobStatus/upgradeSavepointPath", "/status/jobStatus/savepointInfo/lastSavepoint/location"];
+        let places =
+            ["/status/jobStatus/upgradeSavepointPath", "/status/jobStatus/savepointInfo/lastSavepoint/location"];
         places.iter().find_map(|place| self.text(place)).filter(|path| *path != MARKER)
     }
 
@@ -241,9 +242,13 @@ mod tests {
             value: json!({"status": {"jobStatus": status}}),
         };
         assert_eq!(of(json!({"upgradeSavepointPath": "KUBERNETES_OPERATOR_LAST_STATE"})).state_path(), None);
-        let both = json!({"upgradeSavepointPath": MARKER, "savepointInfo": {"lastSavepoint": {"location": "s3://old"}}});
+        let both =
+            json!({"upgradeSavepointPath": MARKER, "savepointInfo": {"lastSavepoint": {"location": "s3://old"}}});
         assert_eq!(of(both).state_path(), None, "what is older is not what it would restore");
         assert_eq!(of(json!({"upgradeSavepointPath": "s3://a"})).state_path(), Some("s3://a"));
-        assert_eq!(of(json!({"savepointInfo": {"lastSavepoint": {"location": "s3://b"}}})).state_path(), Some("s3://b"));
+        assert_eq!(
+            of(json!({"savepointInfo": {"lastSavepoint": {"location": "s3://b"}}})).state_path(),
+            Some("s3://b")
+        );
     }
 }

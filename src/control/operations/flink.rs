@@ -327,7 +327,12 @@ async fn start(
     client.run_jar(&jar.id, &run).await.map(|_| Ok(()))
 }
 
-pub(super) async fn running(client: &FlinkClient, job: JobId, restore: &Restore, plan: &Plan) -> Result<Look, FlinkError> {
+pub(super) async fn running(
+    client: &FlinkClient,
+    job: JobId,
+    restore: &Restore,
+    plan: &Plan,
+) -> Result<Look, FlinkError> {
     let Some(found) = job_of(client, job).await? else { return Ok(Look::Failed(gone(job))) };
     let tasks = found.tasks;
     match found.state {

@@ -8,7 +8,9 @@ use super::document::{Document, text};
 use crate::domain::Timestamp;
 use crate::domain::ids::JobId;
 use crate::domain::job::{CheckpointEntry, CheckpointStatus};
-use crate::domain::plan::{Action, Plan, SavepointFormat, SnapshotFact, SnapshotSource, Standing, Step, StepState, Wanted};
+use crate::domain::plan::{
+    Action, Plan, SavepointFormat, SnapshotFact, SnapshotSource, Standing, Step, StepState, Wanted,
+};
 use crate::flink::Checkpoints;
 
 /// What the operator writes where it has no path to show (`operator.md` §4.2).
@@ -79,7 +81,9 @@ pub(super) fn known_of(path: &str, facts: &[SnapshotFact]) -> Vec<String> {
             match fact.standing {
                 Standing::Disposed => vec![format!("this snapshot was removed: {what}{number} of {at}")],
                 Standing::Verified => vec![format!("{who}: {what}{number} of {at}")],
-                Standing::Unknown => vec![format!("{who}: {what}{number} of {at}; whether it is still there is not known")],
+                Standing::Unknown => {
+                    vec![format!("{who}: {what}{number} of {at}; whether it is still there is not known")]
+                }
             }
         }
         None => match local(path) {
@@ -234,9 +238,10 @@ fn taken(plan: &Plan) -> Vec<SnapshotFact> {
         let (job, format) = match &step.action {
             Action::Savepoint { job, format, .. } | Action::Stop { job, format, .. } => (Some(*job), Some(*format)),
             Action::Snapshot { checkpoint: false, format, .. } => (None, Some(*format)),
-            Action::Await { wanted: Wanted::ByNonce { checkpoint: false, .. } | Wanted::Suspended { savepoint: true, .. }, .. } => {
-                (None, None)
-            }
+            Action::Await {
+                wanted: Wanted::ByNonce { checkpoint: false, .. } | Wanted::Suspended { savepoint: true, .. },
+                ..
+            } => (None, None),
             _ => return None,
         };
         let (path, at) = (step.result.clone()?, step.sent_at.or(sent)?);

@@ -84,7 +84,8 @@ pub(super) fn propose(operation: &Operation, seen: &Managed) -> Draft {
         Operation::Redeploy { origin, allow_non_restored, .. } => redeploy(seen, origin, *allow_non_restored),
         Operation::Shutdown { form, savepoint } => shutdown::shutdown(seen, *form, *savepoint),
         Operation::StopWithSavepoint { .. } | Operation::Cancel => {
-            let mut draft = Draft::new(Danger::Loss, format!("{} the job behind the operator's back", operation.word()));
+            let mut draft =
+                Draft::new(Danger::Loss, format!("{} the job behind the operator's back", operation.word()));
             draft.blocks.push("the operator would start the job again: use suspend, which keeps it stopped".to_owned());
             draft
         }
@@ -108,10 +109,14 @@ fn guard(draft: &mut Draft, resource: &Document, way_out: bool) {
         draft.blocks.push(format!("{name} is being deleted: held by {}", resource.finalizers().join(", ")));
     }
     if let Some(owner) = resource.blue_green() {
-        draft.blocks.push(format!("{name} belongs to the FlinkBlueGreenDeployment {owner}, which would undo it: change that"));
+        draft
+            .blocks
+            .push(format!("{name} belongs to the FlinkBlueGreenDeployment {owner}, which would undo it: change that"));
     }
     if resource.text("/status/reconciliationStatus/lastReconciledSpec").is_none() {
-        draft.blocks.push(format!("the operator has never acted on {name}: is it running, and does it watch this namespace?"));
+        draft
+            .blocks
+            .push(format!("the operator has never acted on {name}: is it running, and does it watch this namespace?"));
     } else if resource.is_behind() && !resource.is_suspended() {
         let what = format!(
             "the operator has not taken up the last change of {name} (generation {}, observed {}): {}",
@@ -127,7 +132,10 @@ fn guard(draft: &mut Draft, resource: &Document, way_out: bool) {
     }
     let insists = resource.insists_on_job();
     if !insists.is_empty() {
-        draft.notes.push(format!("{} applies spec.job of {name} and may put it back: change it there too", insists.join(", ")));
+        draft.notes.push(format!(
+            "{} applies spec.job of {name} and may put it back: change it there too",
+            insists.join(", ")
+        ));
     }
 }
 
@@ -205,7 +213,9 @@ fn take_snapshot(
         ("savepointTriggerNonce", "/status/jobStatus/savepointInfo/triggerId")
     };
     if directory.is_some() {
-        draft.blocks.push("this operator takes savepoints by nonce, to the configured place only: name no directory".to_owned());
+        draft.blocks.push(
+            "this operator takes savepoints by nonce, to the configured place only: name no directory".to_owned(),
+        );
     }
     if of.text(info).is_some() {
         draft.blocks.push(format!("another {what} of {name} is in progress"));
@@ -219,8 +229,13 @@ fn take_snapshot(
         patch(of, &format!("write a fresh {field}"), spec, 0).leaving(format!("the operator may take the {what}")),
     );
     draft.steps.push(
-        awaiting(of, &format!("wait for the {what} of {name}"), Wanted::ByNonce { nonce, checkpoint }, SAVEPOINT_PATIENCE)
-            .leaving(format!("the job goes on running; the operator may still complete the {what}")),
+        awaiting(
+            of,
+            &format!("wait for the {what} of {name}"),
+            Wanted::ByNonce { nonce, checkpoint },
+            SAVEPOINT_PATIENCE,
+        )
+        .leaving(format!("the job goes on running; the operator may still complete the {what}")),
     );
 }
 
@@ -280,7 +295,9 @@ fn suspend_steps(draft: &mut Draft, resource: &Document, spec: Value, savepoint:
             Wanted::Suspended { savepoint, before },
             STOP_PATIENCE,
         )
-        .unsafe_to_cancel(format!("job.state of {name} is suspended: the operator stops the job, and tries on if that fails")),
+        .unsafe_to_cancel(format!(
+            "job.state of {name} is suspended: the operator stops the job, and tries on if that fails"
+        )),
     );
 }
 
@@ -358,8 +375,14 @@ fn redeploy(seen: &Managed, origin: &Origin, allow_non_restored: bool) -> Draft 
     let restore = match origin {
         Origin::Now => {
             take_snapshot(&mut draft, seen, resource, false, SavepointFormat::Canonical, None);
-            draft.lost.push("what the job does between the savepoint and its end is done again, and may reach sinks twice".to_owned());
-            draft.notes.push("restart with upgradeMode savepoint stops the job with its savepoint: nothing is done twice then".to_owned());
+            draft.lost.push(
+                "what the job does between the savepoint and its end is done again, and may reach sinks twice"
+                    .to_owned(),
+            );
+            draft.notes.push(
+                "restart with upgradeMode savepoint stops the job with its savepoint: nothing is done twice then"
+                    .to_owned(),
+            );
             Restore::OfStep { step: draft.steps.len() - 1 }
         }
         Origin::Path(path) => {
@@ -383,7 +406,9 @@ fn redeploy(seen: &Managed, origin: &Origin, allow_non_restored: bool) -> Draft 
             Restore::Nothing
         }
     };
-    draft.notes.push("the operator takes no savepoint of its own for this, and its lifecycle stays STABLE meanwhile".to_owned());
+    draft.notes.push(
+        "the operator takes no savepoint of its own for this, and its lifecycle stays STABLE meanwhile".to_owned(),
+    );
     let earlier = draft.steps.iter().filter(|step| matches!(step.action, Action::Patch { .. })).count();
     let after = i64::try_from(earlier).unwrap_or_default();
     let spec = json!({ "job": job });
@@ -402,9 +427,13 @@ fn redeploy_guards(draft: &mut Draft, seen: &Managed) {
     let resource = &seen.resource;
     if resource.named.kind == ObjectKind::FlinkSessionJob {
         if resource.wants_suspended() {
-            draft.blocks.push("it is suspended, and the operator cannot redeploy a suspended session job: resume it first".to_owned());
+            draft.blocks.push(
+                "it is suspended, and the operator cannot redeploy a suspended session job: resume it first".to_owned(),
+            );
         } else if resource.job_id().is_none() {
-            draft.blocks.push("the operator knows no job id of this session job: its redeploy would fail for ever".to_owned());
+            draft
+                .blocks
+                .push("the operator knows no job id of this session job: its redeploy would fail for ever".to_owned());
         }
         let ready = seen.cluster.as_ref().and_then(|c| c.text("/status/jobManagerDeploymentStatus")) == Some("READY");
         if !ready {
@@ -412,7 +441,9 @@ fn redeploy_guards(draft: &mut Draft, seen: &Managed) {
         }
     }
     if resource.text("/status/reconciliationStatus/state") == Some("ROLLING_BACK") {
-        draft.blocks.push("the operator is rolling it back and would swallow the redeploy: wait for its end".to_owned());
+        draft
+            .blocks
+            .push("the operator is rolling it back and would swallow the redeploy: wait for its end".to_owned());
     }
     if resource.text("/status/jobStatus/savepointInfo/triggerId").is_some() {
         draft.notes.push("a savepoint is in progress: the operator waits for its end first".to_owned());

@@ -69,11 +69,13 @@ pub(super) async fn look(objects: &dyn Objects, flink: Option<&FlinkClient>, pla
         },
         Action::Delete { of, uid } => deleting::look(objects, of, uid).await,
         Action::ScaleToZero { of, uid } => deleting::scaled(objects, of, uid).await,
-        Action::DeleteHaMetadata { namespace, cluster } => match deleting::ha_metadata(objects, namespace, cluster).await {
-            Ok(maps) if maps.is_empty() => done("no ConfigMap of high availability is left"),
-            Ok(maps) => Look::Absent(format!("{} ConfigMaps of high availability are there", maps.len())),
-            Err(error) => blind(error),
-        },
+        Action::DeleteHaMetadata { namespace, cluster } => {
+            match deleting::ha_metadata(objects, namespace, cluster).await {
+                Ok(maps) if maps.is_empty() => done("no ConfigMap of high availability is left"),
+                Ok(maps) => Look::Absent(format!("{} ConfigMaps of high availability are there", maps.len())),
+                Err(error) => blind(error),
+            }
+        }
         _ => Look::Failed("this step does not act on a resource".into()),
     }
 }
@@ -134,7 +136,9 @@ async fn patch(
             return Ok(());
         }
         if found.uid() != uid || found.generation() != generation {
-            return Err(ApiError::Invalid(format!("{of} was changed by somebody since the plan was made: nothing is written over it")));
+            return Err(ApiError::Invalid(format!(
+                "{of} was changed by somebody since the plan was made: nothing is written over it"
+            )));
         }
         let body = json!({"metadata": {"resourceVersion": found.resource_version()}, "spec": spec});
         for write in [Write::DryRun, Write::Real] {
@@ -192,7 +196,9 @@ async fn awaited(
     wanted: &Wanted,
 ) -> Look {
     match wanted {
-        Wanted::Suspended { savepoint, before } => with_life(objects, found, suspended(found, *savepoint, before.as_deref())).await,
+        Wanted::Suspended { savepoint, before } => {
+            with_life(objects, found, suspended(found, *savepoint, before.as_deref())).await
+        }
         Wanted::Running { spec } => with_life(objects, found, running(found, spec)).await,
         Wanted::Tasks { .. } | Wanted::Checkpoint => at_flink(flink, plan, found, wanted).await,
         Wanted::ByNonce { nonce, checkpoint } => {
@@ -218,14 +224,17 @@ async fn with_life(objects: &dyn Objects, found: &Document, look: Look) -> Look 
 pub(super) async fn dead(objects: &dyn Objects) -> Option<String> {
     let all = objects.operators().await.unwrap_or_default();
     let first = all.first()?;
-    all.iter().all(|operator| operator.ready == 0).then(|| {
-        format!("the operator does not run: {} has no ready pod", first.named)
-    })
+    all.iter()
+        .all(|operator| operator.ready == 0)
+        .then(|| format!("the operator does not run: {} has no ready pod", first.named))
 }
 
 fn suspended(found: &Document, savepoint: bool, before: Option<&str>) -> Look {
     if !found.wants_suspended() {
-        return Look::Failed(format!("somebody put job.state of {} back: it is not to be suspended any more", found.named));
+        return Look::Failed(format!(
+            "somebody put job.state of {} back: it is not to be suspended any more",
+            found.named
+        ));
     }
     if !found.is_suspended() {
         return Look::Pending(found.word());
@@ -244,7 +253,10 @@ fn suspended(found: &Document, savepoint: bool, before: Option<&str>) -> Look {
 
 fn running(found: &Document, wanted: &Value) -> Look {
     if !holds(found.spec(), wanted) {
-        return Look::Failed(format!("somebody changed the spec of {} again: what is awaited will not come", found.named));
+        return Look::Failed(format!(
+            "somebody changed the spec of {} again: what is awaited will not come",
+            found.named
+        ));
     }
     // The lifecycle stays STABLE during a redeploy: what the operator recorded is what counts (`operator.md` §3.3).
     if !found.has_carried_out(wanted) {
@@ -288,7 +300,9 @@ async fn by_nonce(
 ) -> Look {
     let (field, info, last, reason) = BY_NONCE[usize::from(checkpoint)];
     let info = found.value.pointer(info);
-    let last = info.and_then(|info| info.get(last)).filter(|last| last.get("triggerNonce").and_then(Value::as_i64) == Some(nonce));
+    let last = info
+        .and_then(|info| info.get(last))
+        .filter(|last| last.get("triggerNonce").and_then(Value::as_i64) == Some(nonce));
     if let Some(last) = last {
         return Look::Done { result: text(last, "/location").map(str::to_owned), note: "it is complete".into() };
     }
@@ -313,18 +327,14 @@ async fn by_nonce(
 }
 
 /// The newest event of a reason about a resource, if it came after an instant.
-async fn last_event(
-    objects: &dyn Objects,
-    found: &Document,
-    reason: &str,
-    after: Option<Timestamp>,
-) -> Option<String> {
+async fn last_event(objects: &dyn Objects, found: &Document, reason: &str, after: Option<Timestamp>) -> Option<String> {
     let fields = format!("involvedObject.name={},reason={reason}", found.name());
     let all = objects.list(ObjectKind::Event, &found.named.namespace, "", &fields).await.ok()?;
     let at = |event: &Value| text(event, "/lastTimestamp").and_then(|at| at.parse::<Timestamp>().ok());
     let ours = all.iter().filter(|event| text(event, "/involvedObject/uid").is_none_or(|uid| uid == found.uid()));
     // Events have whole seconds in some releases.
-    let late = |event: &&Value| after.is_none_or(|after| at(event).is_some_and(|at| at.timestamp() >= after.timestamp()));
+    let late =
+        |event: &&Value| after.is_none_or(|after| at(event).is_some_and(|at| at.timestamp() >= after.timestamp()));
     let newest = ours.filter(late).max_by_key(|event| at(event))?;
     text(newest, "/message").map(one_line)
 }
@@ -375,7 +385,9 @@ fn snapshot(found: &Value) -> Look {
     let error = text(found, "/status/error").map(sentence);
     let cause = || error.as_deref().map_or_else(|| "no cause is told".to_owned(), with_key);
     match text(found, "/status/state") {
-        Some("COMPLETED") => Look::Done { result: text(found, "/status/path").map(str::to_owned), note: "it is complete".into() },
+        Some("COMPLETED") => {
+            Look::Done { result: text(found, "/status/path").map(str::to_owned), note: "it is complete".into() }
+        }
         Some("FAILED") => Look::Failed(format!("it failed: {}", cause())),
         Some("ABANDONED") => Look::Failed("the operator abandoned it: the job does not run".into()),
         Some("IN_PROGRESS") => Look::Pending("in progress".into()),

@@ -41,7 +41,6 @@ pub(super) fn done(note: impl Into<String>) -> Look {
     Look::Done { result: None, note: note.into() }
 }
 
-
 /// The ways to the world that steps act through.
 #[derive(Clone, Copy)]
 pub(super) struct Ways<'a> {

@@ -56,12 +56,7 @@ impl Launch {
 
     /// The launch without its arguments and configuration.
     pub fn redacted(&self) -> Self {
-        Self {
-            left_out: Some(self.secret_hash()),
-            args: Vec::new(),
-            configuration: BTreeMap::new(),
-            ..self.clone()
-        }
+        Self { left_out: Some(self.secret_hash()), args: Vec::new(), configuration: BTreeMap::new(), ..self.clone() }
     }
 
     /// This redacted launch is that whole one.

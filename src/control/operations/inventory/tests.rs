@@ -86,14 +86,17 @@ fn the_newest_usable_is_first_and_what_was_removed_last() {
     failed.status = CheckpointStatus::Failed;
     let marker = entry(7, Some(MARKER), true);
     let found = of_job(
-        Some((JOB, &checkpoints(vec![
-            removed,
-            failed,
-            marker,
-            entry(6, None, false),
-            entry(5, Some("s3://b/sp-5"), true),
-            entry(3, Some("s3://b/chk-3"), false),
-        ]))),
+        Some((
+            JOB,
+            &checkpoints(vec![
+                removed,
+                failed,
+                marker,
+                entry(6, None, false),
+                entry(5, Some("s3://b/sp-5"), true),
+                entry(3, Some("s3://b/chk-3"), false),
+            ]),
+        )),
         None,
         std::iter::empty(),
     );
@@ -125,7 +128,8 @@ fn a_savepoint_that_flink_forgot_is_known_from_the_plan_that_took_it_once() {
 /// A resource and its FlinkStateSnapshots, each savepoint known from more than one place.
 #[test]
 fn what_the_operator_keeps_is_joined_with_flink_and_the_journal() {
-    let named = crate::domain::objects::ObjectName::new(crate::domain::objects::ObjectKind::FlinkDeployment, "shop", "orders");
+    let named =
+        crate::domain::objects::ObjectName::new(crate::domain::objects::ObjectKind::FlinkDeployment, "shop", "orders");
     let millis = |second: i64| at(second).timestamp_millis();
     let resource = Document {
         named,

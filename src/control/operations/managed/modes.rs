@@ -29,14 +29,18 @@ pub(super) fn mode_sentence(seen: &Managed, of: &Document) -> (String, Fate) {
     if matches!(state, "FINISHED" | "CANCELED" | "FAILED") {
         let from = match of.state_path() {
             Some(path) => format!("it comes back from {path}"),
-            None if has_ha(seen, of) => "it comes back from its high availability, if that still knows the job".to_owned(),
+            None if has_ha(seen, of) => {
+                "it comes back from its high availability, if that still knows the job".to_owned()
+            }
             None => "no state of it is known: the operator may ask for a manual restore".to_owned(),
         };
         return (format!("{name} is {state}, so nothing is stopped: {from}"), Fate::Kept);
     }
     if mode == "savepoint" && of.runs() {
         return (
-            format!("upgradeMode savepoint: {name} is stopped with a savepoint and comes back from it; if the savepoint fails it goes on running"),
+            format!(
+                "upgradeMode savepoint: {name} is stopped with a savepoint and comes back from it; if the savepoint fails it goes on running"
+            ),
             Fate::Kept,
         );
     }
@@ -44,15 +48,19 @@ pub(super) fn mode_sentence(seen: &Managed, of: &Document) -> (String, Fate) {
         let why = format!("the operator waits until {name} runs ({FALLBACK} is false)");
         return (format!("upgradeMode savepoint, but {name} is {state}"), Fate::Waits(why));
     }
-    let fallen = if mode == "savepoint" { format!("upgradeMode savepoint, but {name} is {state}: ") } else { String::new() };
+    let fallen =
+        if mode == "savepoint" { format!("upgradeMode savepoint, but {name} is {state}: ") } else { String::new() };
     let repeated = Fate::Repeated(match last_checkpoint(seen, of) {
-        Some(seconds) => format!("what {name} did since its last checkpoint, {seconds} s ago, is done again and may reach sinks twice"),
+        Some(seconds) => format!(
+            "what {name} did since its last checkpoint, {seconds} s ago, is done again and may reach sinks twice"
+        ),
         None => format!("what {name} did since its last checkpoint is done again and may reach sinks twice"),
     });
     let session_job = of.named.kind == ObjectKind::FlinkSessionJob;
     if !session_job && has_ha(seen, of) {
-        let sentence =
-            format!("{fallen}last-state: the cluster of {name} is deleted, and it comes back from its last checkpoint by its high availability");
+        let sentence = format!(
+            "{fallen}last-state: the cluster of {name} is deleted, and it comes back from its last checkpoint by its high availability"
+        );
         return (sentence, repeated);
     }
     let old = !seen.features.state_snapshots;
@@ -61,7 +69,9 @@ pub(super) fn mode_sentence(seen: &Managed, of: &Document) -> (String, Fate) {
         let why = if old {
             format!("{name} has no high availability, which this operator needs for last-state")
         } else {
-            format!("{name} has no high availability and its JobManager is gone: the operator would ask for a manual restore; redeploy it from a savepoint")
+            format!(
+                "{name} has no high availability and its JobManager is gone: the operator would ask for a manual restore; redeploy it from a savepoint"
+            )
         };
         return (format!("{fallen}last-state"), Fate::Impossible(why));
     }

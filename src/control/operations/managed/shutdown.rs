@@ -67,7 +67,10 @@ fn stop(seen: &Managed, jobs: &[&Document], savepoint: bool) -> Draft {
         suspend_steps(&mut draft, job, json!({"job": {"state": "suspended"}}), savepoint);
     }
     for (index, job) in (0_u128..).zip(by_hand) {
-        draft.notes.push(format!("{} was submitted by hand: it is stopped with a savepoint, nobody starts it again", job.name));
+        draft.notes.push(format!(
+            "{} was submitted by hand: it is stopped with a savepoint, nobody starts it again",
+            job.name
+        ));
         let action = Action::Stop {
             job: job.id,
             trigger: seen.frame.trigger(index),
@@ -136,14 +139,21 @@ fn remove(seen: &Managed, jobs: &[&Document], savepoint: bool) -> Draft {
     }
     if !resource.has_job() && seen.flink.is_none() {
         draft.notes.push(
-            "its JobManager does not answer: jobs that were submitted by hand are not known, and may hold the deletion".to_owned(),
+            "its JobManager does not answer: jobs that were submitted by hand are not known, and may hold the deletion"
+                .to_owned(),
         );
     }
     if resource.named.kind == ObjectKind::FlinkDeployment {
         draft.lost.push("the metadata of high availability, which the operator deletes with the resource".to_owned());
     }
-    if seen.setting(resource, ON_DELETION).is_some_and(|v| v == "true") && resource.has_job() && !ended(resource) && !savepoint {
-        draft.notes.push(format!("{ON_DELETION} is true: the operator takes a savepoint first, and waits as long as the job does not run"));
+    if seen.setting(resource, ON_DELETION).is_some_and(|v| v == "true")
+        && resource.has_job()
+        && !ended(resource)
+        && !savepoint
+    {
+        draft.notes.push(format!(
+            "{ON_DELETION} is true: the operator takes a savepoint first, and waits as long as the job does not run"
+        ));
     }
     draft.notes.push("checkpoints and savepoints stay on their storage".to_owned());
     draft.steps.push(delete(resource));

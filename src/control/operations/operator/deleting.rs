@@ -42,7 +42,8 @@ impl Pods {
 
 async fn pods(objects: &dyn Objects, namespace: &str, cluster: &str) -> Result<Pods, ApiError> {
     let all = objects.list(ObjectKind::Pod, namespace, &format!("app={cluster}"), "").await?;
-    let count = |component: &str| all.iter().filter(|p| text(p, "/metadata/labels/component") == Some(component)).count();
+    let count =
+        |component: &str| all.iter().filter(|p| text(p, "/metadata/labels/component") == Some(component)).count();
     let since = |pod: &Value| {
         let at = text(pod, "/metadata/deletionTimestamp")?;
         Some(format!("{} since {at}", text(pod, "/metadata/name").unwrap_or_default()))
@@ -65,12 +66,16 @@ pub(super) async fn look(objects: &dyn Objects, of: &ObjectName, uid: &str) -> L
         }
         Ok(_) => done("it is gone; another object has its name"),
         Err(ApiError::NotFound(_)) => match of.kind {
-            ObjectKind::FlinkDeployment | ObjectKind::Deployment => match pods(objects, &of.namespace, &of.name).await {
-                Ok(pods) if pods.any() => Look::Pending(format!("it is gone; still there: {}", pods.word())),
-                Ok(_) => done("it is gone, and its pods too"),
-                Err(ApiError::Forbidden(why)) => done(format!("it is gone; whether its pods are is not known: {why}")),
-                Err(error) => blind(error),
-            },
+            ObjectKind::FlinkDeployment | ObjectKind::Deployment => {
+                match pods(objects, &of.namespace, &of.name).await {
+                    Ok(pods) if pods.any() => Look::Pending(format!("it is gone; still there: {}", pods.word())),
+                    Ok(_) => done("it is gone, and its pods too"),
+                    Err(ApiError::Forbidden(why)) => {
+                        done(format!("it is gone; whether its pods are is not known: {why}"))
+                    }
+                    Err(error) => blind(error),
+                }
+            }
             _ => done("it is gone"),
         },
         Err(error) => blind(error),
