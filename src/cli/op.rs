@@ -12,6 +12,7 @@ use super::reach::Reached;
 use super::table::Table;
 use crate::domain::command::CommandStage;
 use crate::domain::freshness::age;
+use crate::domain::job::JobKind;
 use crate::domain::plan::{
     Confirmation, Danger, Launch, Operation, Origin, Plan, PlanId, PlanOrder, PlanState, PlanSubject, SavepointFormat,
     Shutdown, Standing, StepState,
@@ -54,7 +55,7 @@ impl OpCommand {
 pub struct Request {
     /// The operation
     pub operation: Verb,
-    /// The job: name, namespace/name or Flink's id; for shutdown the cluster
+    /// The job: name, namespace/name or Flink's id; for shutdown the cluster, or a FlinkSessionJob
     pub name: String,
     /// Format of a savepoint
     #[arg(long, value_enum, default_value_t)]
@@ -330,15 +331,22 @@ fn subject(request: &Request, snapshot: &Snapshot) -> Result<PlanSubject, Failur
     };
     if request.operation == Verb::Shutdown {
         let found: Vec<_> = snapshot.clusters.iter().filter(|c| means(c.namespace.as_deref(), &c.name)).collect();
-        return match found.as_slice() {
-            [one] => Ok(PlanSubject::Cluster(one.key.clone())),
-            [] => {
+        let session_jobs: Vec<_> = snapshot
+            .jobs
+            .iter()
+            .filter(|j| j.kind == JobKind::FlinkSessionJob && means(j.namespace.as_deref(), &j.name))
+            .collect();
+        return match (found.as_slice(), session_jobs.as_slice()) {
+            ([], [job]) => Ok(PlanSubject::Job(job.key.clone())),
+            ([one], []) => Ok(PlanSubject::Cluster(one.key.clone())),
+            ([], []) => {
                 let all: Vec<&str> = snapshot.clusters.iter().map(|c| c.name.as_str()).collect();
                 Err(Failure::Failed(format!("there is no cluster {wanted:?}; there are: {}", all.join(", "))))
             }
-            several => {
-                Err(Failure::Usage(format!("{} clusters are named {wanted:?}: say namespace/name", several.len())))
-            }
+            (clusters, jobs) => Err(Failure::Usage(format!(
+                "{} clusters and session jobs are named {wanted:?}: say namespace/name",
+                clusters.len() + jobs.len()
+            ))),
         };
     }
     let named: Vec<_> = snapshot
@@ -486,6 +494,10 @@ fn report(plan: &Plan) -> String {
         for line in lines {
             out += &format!("  {title}: {line}\n");
         }
+    }
+    for change in &plan.changes {
+        let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "absent".to_owned());
+        out += &format!("  change: {}: {} → {}\n", change.path, side(&change.before), side(&change.after));
     }
     for fact in plan.choices.iter().filter(|fact| fact.standing != Standing::Disposed).take(10) {
         let kind = if fact.savepoint { "savepoint" } else { "checkpoint" };

@@ -29,26 +29,22 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Applications in each upgrade mode, and a session cluster with jobs of resources and one submitted by hand.
-pub const SCENARIO: &str = r#"
+const HEAD: &str = r#"
 name = "managed"
 seed = 1
-prerun = "60s"
+prerun = "20s"
 namespace = "flink"
 [operator]
 version = "1.15"
-reconcile = "5s"
+reconcile = "3s"
+"#;
 
-[[cluster]]
-name = "session"
-kind = "session"
-version = "1.20.5"
-taskmanagers = { count = 2, max = 4, slots = 4 }
-
+/// An application that is stopped with a savepoint.
+const ORDERS: &str = r#"
 [[workload]]
 name = "orders"
 upgrade-mode = "savepoint"
-checkpoints = { interval = "10s" }
+checkpoints = { interval = "4s" }
 [workload.application]
 version = "1.20.5"
 taskmanagers = { count = 1, max = 4, slots = 2 }
@@ -57,11 +53,14 @@ timings = { cooldown = "1s", stabilization = "1s", taskmanager-start = "2s" }
 name = "Source: orders"
 cost = "90us"
 source = { rate = { kind = "constant", rate = 100 } }
+"#;
 
+/// An application that comes back by its high availability.
+const LEDGER: &str = r#"
 [[workload]]
 name = "ledger"
 upgrade-mode = "last-state"
-checkpoints = { interval = "10s" }
+checkpoints = { interval = "4s" }
 [workload.application]
 version = "1.20.5"
 taskmanagers = { count = 1, max = 4, slots = 2 }
@@ -72,12 +71,21 @@ timings = { cooldown = "1s", stabilization = "1s", taskmanager-start = "2s" }
 name = "Source: ledger"
 cost = "90us"
 source = { rate = { kind = "constant", rate = 100 } }
+"#;
+
+/// A session cluster with jobs of resources and one submitted by hand.
+const SESSION: &str = r#"
+[[cluster]]
+name = "session"
+kind = "session"
+version = "1.20.5"
+taskmanagers = { count = 2, max = 4, slots = 4 }
 
 [[workload]]
 name = "clicks"
 cluster = "session"
 upgrade-mode = "savepoint"
-checkpoints = { interval = "10s" }
+checkpoints = { interval = "4s" }
 [[workload.vertex]]
 name = "Source: clicks"
 cost = "90us"
@@ -102,16 +110,25 @@ cost = "90us"
 source = { rate = { kind = "constant", rate = 50 } }
 "#;
 
+/// The scenario with what an operation on this target needs, and how many jobs run in it.
+fn scenario(on: &str, release: &str) -> (String, usize) {
+    let (part, jobs) = match on {
+        "orders" => (ORDERS, 1),
+        "ledger" => (LEDGER, 1),
+        _ => (SESSION, 3),
+    };
+    let text = format!("{HEAD}{part}");
+    (text.replace("version = \"1.15\"", &format!("version = \"{release}\"")), jobs)
+}
+
 /// Every journal write and every effect has a moment before and one after; a process can be ended at any of them.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(Arc<Mutex<(usize, Option<usize>)>>, Arc<tokio::sync::Notify>);
 
 impl Gate {
-    /// Ends the process at this moment.
-    pub fn at(moment: usize) -> Self {
-        let gate = Self::default();
-        gate.0.lock().unwrap().1 = Some(moment);
-        gate
+    /// Counts from here on, and ends the process at this moment, if one is given.
+    pub fn arm(&self, moment: Option<usize>) {
+        *self.0.lock().unwrap() = (0, moment);
     }
 
     async fn pass(&self) {
@@ -197,7 +214,7 @@ where
 pub struct Bench {
     clock: Arc<dyn Clock>,
     pub server: ApiServer,
-    gate: Gate,
+    pub gate: Gate,
     effects: Arc<Mutex<Vec<String>>>,
     pub journal: Journal,
     handle: Handle,
@@ -207,7 +224,7 @@ pub struct Bench {
     _operator: AbortOnDropHandle<()>,
 }
 
-fn config() -> ControlConfig {
+pub fn config() -> ControlConfig {
     ControlConfig {
         periods: Periods { turn: Duration::from_secs(10), ..Periods::default() },
         mode: Mode::Off,
@@ -216,24 +233,17 @@ fn config() -> ControlConfig {
 }
 
 impl Bench {
-    pub async fn new(gate: Gate) -> Self {
-        Self::with(SCENARIO, gate, config()).await
+    /// The cluster with what an operation on this target needs.
+    pub async fn on(target: &str) -> Self {
+        Self::with(target, "1.15", config()).await
     }
 
-    /// An operator of this release.
-    pub async fn of_release(release: &str) -> Self {
-        let scenario = SCENARIO.replace("version = \"1.15\"", &format!("version = \"{release}\""));
-        Self::with(&scenario, Gate::default(), config()).await
-    }
-
-    pub async fn read_only() -> Self {
-        Self::with(SCENARIO, Gate::default(), ControlConfig { read_only: true, ..config() }).await
-    }
-
-    pub async fn with(scenario: &str, gate: Gate, config: ControlConfig) -> Self {
+    pub async fn with(target: &str, release: &str, config: ControlConfig) -> Self {
+        let gate = Gate::default();
+        let (text, jobs) = scenario(target, release);
         let began = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(began));
-        let scenario = Scenario::parse("managed", scenario).unwrap();
+        let scenario = Scenario::parse("managed", &text).unwrap();
         let world = SharedWorld::new(scenario.build(clock.now()).unwrap(), Arc::clone(&clock));
         let faces = Faces::new(world.clone());
         let server = ApiServer::new(world, Arc::new(move |name: &str| faces.router(name)));
@@ -255,7 +265,7 @@ impl Bench {
             _operator: operator,
         };
         let running = |s: &Snapshot| s.jobs.iter().filter(|j| j.state == JobState::Running).count();
-        bench.until("the jobs are seen", |s| running(s) >= 5).await;
+        bench.until("the jobs are seen", |s| running(s) >= jobs).await;
         bench
     }
 
@@ -345,6 +355,11 @@ impl Bench {
         let (stage, plan) = self.run(name, operation).await;
         assert_eq!(stage, CommandStage::Observed, "{plan:#?}");
         plan
+    }
+
+    /// Forgets the effects so far.
+    pub fn forget(&self) {
+        self.effects.lock().unwrap().clear();
     }
 
     pub fn effects(&self) -> Vec<String> {

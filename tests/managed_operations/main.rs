@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod bench;
+mod crashes;
+mod faults;
 
-use bench::{Bench, Gate};
+use bench::Bench;
 use flightdeck::domain::command::CommandStage;
 use flightdeck::domain::plan::{Operation, Origin, PlanOrder, SavepointFormat, Shutdown};
 use flightdeck::sim::kubernetes::kinds::Kind;
@@ -28,6 +30,8 @@ fn shutdown(form: Shutdown, savepoint: bool) -> Operation {
 /// An operation on a target, the effects it has, and how the resources stand afterwards.
 struct Case {
     on: &'static str,
+    /// What was done before.
+    before: Option<Operation>,
     operation: Operation,
     effects: Vec<&'static str>,
     leaves: Vec<(Kind, &'static str, &'static str)>,
@@ -39,7 +43,23 @@ fn case(
     effects: &[&'static str],
     leaves: &[(Kind, &'static str, &'static str)],
 ) -> Case {
-    Case { on, operation, effects: effects.to_vec(), leaves: leaves.to_vec() }
+    Case { on, before: None, operation, effects: effects.to_vec(), leaves: leaves.to_vec() }
+}
+
+impl Case {
+    fn after(self, before: Operation) -> Self {
+        Self { before: Some(before), ..self }
+    }
+
+    /// The cluster as it is before the operation.
+    async fn bench(&self) -> Bench {
+        let mut bench = Bench::on(self.on).await;
+        if let Some(before) = &self.before {
+            bench.done(self.on, before.clone()).await;
+            bench.forget();
+        }
+        bench
+    }
 }
 
 fn cases() -> Vec<Case> {
@@ -56,6 +76,10 @@ fn cases() -> Vec<Case> {
         case("clicks", Operation::Suspend, &[clicks], &[(JOB, "clicks", suspended)]),
         // Nobody waits for a cancellation: the operator leaves the lifecycle as it is.
         case("counts", Operation::Suspend, &[counts], &[(JOB, "counts", "UPGRADING/CANCELED")]),
+        case("orders", Operation::Resume, &[orders], &[(APP, "orders", stable)]).after(Operation::Suspend),
+        case("ledger", Operation::Resume, &[ledger], &[(APP, "ledger", stable)]).after(Operation::Suspend),
+        case("clicks", Operation::Resume, &[clicks], &[(JOB, "clicks", stable)]).after(Operation::Suspend),
+        case("trial", Operation::Cancel, &["PATCH jobs/ID"], &[(APP, "session", "STABLE/-")]),
         case("orders", Operation::Restart, &[orders], &[(APP, "orders", stable)]),
         case("ledger", Operation::Restart, &[ledger], &[(APP, "ledger", stable)]),
         case("clicks", Operation::Restart, &[clicks], &[(JOB, "clicks", stable)]),
@@ -89,6 +113,18 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// One of each shape of steps.
+fn shapes() -> Vec<Case> {
+    let ours = [
+        ("savepoint", "orders"),
+        ("suspend", "counts"),
+        ("resume", "ledger"),
+        ("redeploy", "clicks"),
+        ("shutdown", "session"),
+    ];
+    cases().into_iter().filter(|case| ours.contains(&(case.operation.word(), case.on))).collect()
+}
+
 fn assert_leaves(bench: &Bench, case: &Case, what: &str) {
     assert_eq!(bench.effects(), case.effects, "{what}");
     for (kind, name, state) in &case.leaves {
@@ -106,7 +142,7 @@ fn assert_leaves(bench: &Bench, case: &Case, what: &str) {
 #[tokio::test(start_paused = true)]
 async fn every_operation_does_what_it_says_once() {
     for case in cases() {
-        let mut bench = Bench::new(Gate::default()).await;
+        let mut bench = case.bench().await;
         let what = format!("{} of {}", case.operation.word(), case.on);
         let plan = bench.propose(case.on, case.operation.clone()).await;
         assert_eq!(plan.blocks, Vec::<String>::new(), "{what}");
