@@ -51,7 +51,7 @@ fn details(vertices: usize, after: Duration) -> Bytes {
     let list: Vec<Value> = (0..vertices)
         .map(|n| {
             let busy = 8.0 * 1000.0 * (0.68 + 0.002 * (n % 7) as f64) * seconds;
-            json!({"id": id(n), "slotSharingGroupId": "a0b1", "name": name(n), "maxParallelism": 720, "parallelism": 8,
+            json!({"id": id(n), "slotSharingGroupId": "a0b1c2d3a0b1c2d3a0b1c2d3a0b1c2d3", "name": name(n), "maxParallelism": 720, "parallelism": 8,
                 "status": "RUNNING", "start-time": START_MS, "end-time": -1, "duration": (seconds * 1e3) as i64,
                 "tasks": {"CREATED": 0, "SCHEDULED": 0, "DEPLOYING": 0, "RUNNING": 8, "FINISHED": 0, "CANCELING": 0,
                     "CANCELED": 0, "FAILED": 0, "RECONCILING": 0, "INITIALIZING": 0},

@@ -14,6 +14,7 @@ use flightdeck::domain::snapshot::Snapshot;
 pub fn snapshot(jobs: u32, now: Timestamp) -> Snapshot {
     let mut snapshot = Snapshot::empty(now);
     snapshot.jobs = (0..jobs).map(|n| Arc::new(job(n, now))).collect();
+    snapshot.jobs.sort_by(|a, b| a.key.cmp(&b.key));
     snapshot.loaded = true;
     snapshot
 }

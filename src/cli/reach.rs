@@ -383,9 +383,11 @@ mod tests {
         nothing_pending.decisions.clear();
         assert!(!decided_otherwise(&nothing_pending));
         let mut unseen = fleet(ReasonCode::AwaitingApproval);
-        Arc::make_mut(&mut unseen.jobs[0]).turn = None;
+        let asked = |job: &crate::domain::job::JobView| job.mode == Mode::Manual && job.state == JobState::Running;
+        let scaled = unseen.jobs.iter().position(|job| asked(job)).unwrap();
+        Arc::make_mut(&mut unseen.jobs[scaled]).turn = None;
         assert!(!decided_otherwise(&unseen));
-        Arc::make_mut(&mut unseen.jobs[0]).mode = Mode::Off;
+        Arc::make_mut(&mut unseen.jobs[scaled]).mode = Mode::Off;
         assert!(decided_otherwise(&unseen));
     }
 }

@@ -89,7 +89,7 @@ pub struct Snapshot {
     pub kubernetes: Vec<Arc<KubeView>>,
     /// Flink clusters.
     pub clusters: Vec<Arc<ClusterView>>,
-    /// Jobs, in no promised order.
+    /// Jobs, sorted by key.
     pub jobs: Vec<Arc<JobView>>,
     /// Decisions, newest proposal first.
     pub decisions: Vec<Arc<Decision>>,
@@ -126,7 +126,7 @@ impl Snapshot {
 
     /// The job with this key.
     pub fn job(&self, key: &JobKey) -> Option<&Arc<JobView>> {
-        self.jobs.iter().find(|j| j.key == *key)
+        self.jobs.binary_search_by(|job| job.key.cmp(key)).ok().and_then(|at| self.jobs.get(at))
     }
     /// The cluster with this key.
     pub fn cluster(&self, key: &ClusterKey) -> Option<&Arc<ClusterView>> {

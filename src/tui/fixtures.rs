@@ -537,6 +537,13 @@ pub(crate) fn memory_advice() -> MemoryAdvice {
     }
 }
 
+/// As a snapshot has them.
+fn by_key(jobs: impl IntoIterator<Item = JobView>) -> Vec<Arc<JobView>> {
+    let mut jobs: Vec<_> = jobs.into_iter().map(Arc::new).collect();
+    jobs.sort_by(|a, b| a.key.cmp(&b.key));
+    jobs
+}
+
 /// A night with one of every kind of trouble.
 pub(crate) fn fleet() -> Snapshot {
     use HealthWord::*;
@@ -680,10 +687,7 @@ pub(crate) fn fleet() -> Snapshot {
         ],
         kubernetes: vec![Arc::new(crate::domain::kubernetes::KubeView::new(SourceId::new("prod-eu")))],
         clusters: vec![Arc::new(cluster())],
-        jobs: [orders, fraud, ledger, lost, sessions, rescaling, filling, session, finished, clicks, catching]
-            .into_iter()
-            .map(Arc::new)
-            .collect(),
+        jobs: by_key([orders, fraud, ledger, lost, sessions, rescaling, filling, session, finished, clicks, catching]),
         decisions: [
             decision(0x1f2e_3d4c, "fraud-detection", vec![change(0, 4, 6, 12_012.0), change(3, 4, 8, 11_040.0)], DecisionState::Pending),
             decision(0x0bad_cafe, "fx-rates", vec![change(3, 4, 6, 700.0)], DecisionState::Applying),
@@ -736,14 +740,12 @@ pub(crate) fn lost() -> Snapshot {
 pub(crate) fn many(count: u32) -> Snapshot {
     let mut snapshot = fleet();
     let templates = snapshot.jobs.clone();
-    snapshot.jobs = (0..count)
-        .map(|n| {
-            let mut job = (*templates[n as usize % templates.len()]).clone();
-            job.name = format!("{}-{n:05}", job.name);
-            job.key = key(&job.name);
-            Arc::new(job)
-        })
-        .collect();
+    snapshot.jobs = by_key((0..count).map(|n| {
+        let mut job = (*templates[n as usize % templates.len()]).clone();
+        job.name = format!("{}-{n:05}", job.name);
+        job.key = key(&job.name);
+        job
+    }));
     snapshot
 }
 

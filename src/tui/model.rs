@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::domain::command::{Command, CommandId, Interest};
-use crate::domain::decision::{Decision, DecisionId};
+use crate::domain::decision::{Decision, DecisionId, DecisionState};
+use crate::domain::health::Severity;
 use crate::domain::ids::JobKey;
 use crate::domain::job::{JobView, Mode, Ownership};
 use crate::domain::snapshot::{Snapshot, SourceState};
@@ -108,6 +109,34 @@ pub struct Counters {
     pub longest_draw: Duration,
 }
 
+/// What the header counts, so that jobs outside the window cost a frame nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tally {
+    /// Jobs that scale by themselves.
+    pub auto: usize,
+    /// Jobs per severity, in its order.
+    severities: [usize; Severity::Critical as usize + 1],
+    /// Decisions that wait for a person.
+    pub waiting: usize,
+}
+
+impl Tally {
+    fn of(snapshot: &Snapshot) -> Self {
+        let mut tally = Self::default();
+        for job in &snapshot.jobs {
+            tally.auto += usize::from(job.mode == Mode::Auto);
+            tally.severities[job.health.word.severity() as usize] += 1;
+        }
+        tally.waiting = snapshot.decisions.iter().filter(|d| d.state == DecisionState::Pending).count();
+        tally
+    }
+
+    /// Jobs that are so bad.
+    pub fn jobs(&self, severity: Severity) -> usize {
+        self.severities[severity as usize]
+    }
+}
+
 /// Everything the screen shows and every key changes.
 pub struct Model {
     pub(super) now: Timestamp,
@@ -116,6 +145,8 @@ pub struct Model {
     pub(super) size: (u16, u16),
     latest: Arc<Snapshot>,
     shown: Arc<Snapshot>,
+    /// Counts over what is shown, taken when it comes and not in every frame.
+    pub(super) tally: Tally,
     pub(super) frozen: Option<Timestamp>,
     pub(super) loop_ended: bool,
     pub(super) places: Places,
@@ -153,6 +184,7 @@ impl Model {
             monotonic,
             size: (80, 24),
             latest: Arc::clone(&snapshot),
+            tally: Tally::of(&snapshot),
             shown: snapshot,
             frozen: None,
             loop_ended: false,
@@ -211,15 +243,20 @@ impl Model {
     pub(super) fn take(&mut self, snapshot: Arc<Snapshot>) {
         self.latest = snapshot;
         if self.frozen.is_none() {
-            self.shown = Arc::clone(&self.latest);
+            self.show_latest();
         }
+    }
+
+    fn show_latest(&mut self) {
+        self.shown = Arc::clone(&self.latest);
+        self.tally = Tally::of(&self.shown);
     }
 
     /// Freezes the picture, or shows the newest again.
     pub(super) fn set_frozen(&mut self, frozen: bool) {
         self.frozen = frozen.then_some(self.now);
         if !frozen {
-            self.shown = Arc::clone(&self.latest);
+            self.show_latest();
         }
     }
 

@@ -7,10 +7,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use crate::domain::decision::DecisionState;
 use crate::domain::freshness::Freshness;
 use crate::domain::health::Severity;
-use crate::domain::job::Mode;
 use crate::domain::snapshot::{SourceState, SourceView};
 use crate::tui::action::Action;
 use crate::tui::format::clean;
@@ -108,7 +106,7 @@ fn facts(ctx: &Ctx, model: &Model, jobs: bool, in_words: bool) -> Vec<Span<'stat
         words.push((Slot::Notice, "READ-ONLY".to_owned()));
     }
     let noticed = |word: &str| snapshot.notices.iter().any(|notice| notice.short.to_lowercase().contains(word));
-    let auto = snapshot.jobs.iter().filter(|job| job.mode == Mode::Auto).count();
+    let auto = model.tally.auto;
     if auto > 0 && !noticed("auto") {
         words.push((Slot::Notice, format!("AUTO {auto}")));
     }
@@ -131,13 +129,13 @@ fn facts(ctx: &Ctx, model: &Model, jobs: bool, in_words: bool) -> Vec<Span<'stat
         spans.push(Span::styled(format!("{} jobs", snapshot.jobs.len()), theme.style(Slot::Muted)));
     }
     for severity in [Severity::Critical, Severity::Error, Severity::Warning] {
-        let count = snapshot.jobs.iter().filter(|job| job.health.word.severity() == severity).count();
+        let count = model.tally.jobs(severity);
         if count > 0 {
             let text = format!(" {}{count}", theme.severity_glyph(severity));
             spans.push(Span::styled(text, theme.style(Slot::severity(severity))));
         }
     }
-    let waiting = snapshot.decisions.iter().filter(|decision| decision.state == DecisionState::Pending).count();
+    let waiting = model.tally.waiting;
     if waiting > 0 {
         let text = format!(" {} {waiting} wait", theme.glyphs.muted);
         spans.push(Span::styled(text, theme.style(Slot::Accent)));
