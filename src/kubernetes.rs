@@ -24,7 +24,9 @@ mod small;
 mod status;
 pub mod watch;
 
-pub use access::{Access, LogAsk, LogLines, OperatorDeployment, PodRoom, Quota, Right, Scaler, tolerations};
+pub use access::{
+    Access, LogAsk, LogLines, OperatorDeployment, PodRoom, Quota, Right, Scaler, VerticalScaler, tolerations,
+};
 pub use client::{ConfigMap, Features, FieldManager, KubeClient, Limits, WriteMode};
 pub use configuration::{FlinkConfiguration, PARALLELISM_OVERRIDES};
 pub use connect::{ConnectOptions, Connection, Places, connect, contexts};

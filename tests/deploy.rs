@@ -65,7 +65,9 @@ fn looks() -> BTreeSet<Right> {
         used.insert(of_kind("get", kind));
     }
     used.insert(of_kind("list", Kind::ResourceQuota));
-    used.insert(of_kind("list", Kind::HorizontalPodAutoscaler));
+    for kind in [Kind::HorizontalPodAutoscaler, Kind::VerticalPodAutoscaler] {
+        used.extend(["list", "watch"].map(|verb| of_kind(verb, kind)));
+    }
     used.insert(right("get", "", "pods/log"));
     used.insert(right("get", "", "services/proxy"));
     used

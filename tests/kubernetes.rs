@@ -1,25 +1,23 @@
 //! The Kubernetes client against the embedded API server, as a service in this process and in paused time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "support/embedded.rs"]
+mod embedded;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use embedded::Embedded;
 use flightdeck::clock::{Clock, TokioClock};
-use flightdeck::domain::Timestamp;
 use flightdeck::domain::pods::{DeploymentRow, PodRole, PodRow};
 use flightdeck::kubernetes::watch::{Collection, Contact, Update, run};
 use flightdeck::kubernetes::{
     FlinkDeployment, FlinkSessionJob, KubeClient, KubeError, Lifecycle, Limits, PARALLELISM_OVERRIDES, Row, Scope,
     Small, WriteMode, proxy,
 };
-use flightdeck::sim::fault::{Fault, FaultSpec};
-use flightdeck::sim::flink_face::FlinkFace;
+use flightdeck::sim::fault::Fault;
 use flightdeck::sim::kubernetes::kinds::Kind;
-use flightdeck::sim::kubernetes::store::{Key, Part, Write};
-use flightdeck::sim::kubernetes::{ApiServer, KubernetesFace};
-use flightdeck::sim::operator::Operator;
-use flightdeck::sim::scenario::Scenario;
-use flightdeck::sim::world::SharedWorld;
+use flightdeck::sim::kubernetes::store::{Key, Write};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
@@ -55,9 +53,8 @@ fn limits() -> Limits {
 }
 
 struct Bench {
-    server: ApiServer,
+    embedded: Embedded,
     client: KubeClient,
-    clock: Arc<TokioClock>,
 }
 
 /// A server with the resources of the scenario; the operator runs in the background.
@@ -66,45 +63,35 @@ fn bench() -> Bench {
 }
 
 fn bench_with(limits: Limits) -> Bench {
-    let scenario = Scenario::parse("test", SCENARIO).unwrap();
-    let start = Timestamp::from_timestamp(1_800_000_000, 0).unwrap();
-    let clock = Arc::new(TokioClock::starting_at(start));
-    let world = SharedWorld::new(scenario.build(start).unwrap(), clock.clone());
-    let faces = world.clone();
-    let router = move |cluster: &str| Some(FlinkFace::new(faces.clone(), cluster).router());
-    let server = ApiServer::new(world, Arc::new(router));
-    tokio::spawn(Operator::install(server.clone(), &scenario).run());
-    let client = KubeClient::from_service(KubernetesFace::new(server.clone()), "http://embedded", limits);
-    Bench { server, client, clock }
+    let embedded = Embedded::parse(SCENARIO);
+    let client = embedded.client(limits);
+    Bench { embedded, client }
 }
 
 impl Bench {
     fn fault(&self, fault: Fault, seconds: f64) {
-        self.server.world().with(|w| w.inject(FaultSpec { at: 0.0, lasts: seconds, fault })).unwrap();
+        self.embedded.inject(fault, seconds);
     }
 
     fn change(&self, name: &str, edit: impl FnOnce(&mut Value)) {
-        let key = Key::new(Kind::FlinkDeployment, "flink", name);
-        self.server
-            .with_store(|s, now| {
-                s.update(&key, Part::Main, now, Write::Real, |o| {
-                    edit(o);
-                    Ok(())
-                })
-            })
-            .unwrap();
+        self.embedded.change(Kind::FlinkDeployment, "flink", name, edit);
     }
 
     fn create(&self, name: &str, spec: Value) {
-        let key = Key::new(Kind::FlinkDeployment, "flink", name);
-        self.server.with_store(|s, now| s.create(key, json!({"spec": spec}), now, Write::Real)).unwrap();
+        self.embedded.create(Kind::FlinkDeployment, "flink", name, json!({"spec": spec}));
     }
 
     fn watch(&self) -> Watcher {
         let (out, updates) = mpsc::channel(64);
         let retry = Arc::new(Notify::new());
-        tokio::spawn(run::<FlinkDeployment>(self.client.clone(), None, self.clock.clone(), retry.clone(), out));
-        Watcher { updates, rows: Collection::default(), listed: 0, clock: self.clock.clone(), retry }
+        tokio::spawn(run::<FlinkDeployment>(
+            self.client.clone(),
+            None,
+            self.embedded.clock.clone(),
+            retry.clone(),
+            out,
+        ));
+        Watcher { updates, rows: Collection::default(), listed: 0, clock: self.embedded.clock.clone(), retry }
     }
 }
 
@@ -189,7 +176,7 @@ async fn a_watch_follows_every_change() {
         .until("changed", 5, |r| Watcher::named(r, "extra").is_some_and(|e| e.image.as_deref() == Some("flink:2.1")))
         .await;
     let key = Key::new(Kind::FlinkDeployment, "flink", "extra");
-    bench.server.with_store(|s, now| s.delete(&key, now, Write::Real)).unwrap();
+    bench.embedded.server.with_store(|s, now| s.delete(&key, now, Write::Real)).unwrap();
     watch.until("deleted", 30, |r| Watcher::named(r, "extra").is_none()).await;
     assert_eq!(watch.listed, 1);
 }
@@ -219,7 +206,7 @@ async fn a_forgotten_version_leads_to_one_list_that_replaces_all_at_once() {
     watch.until("first list", 5, live).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = watch.rows.rows.len();
-    bench.server.with_store(|s, _| s.compact());
+    bench.embedded.server.with_store(|s, _| s.compact());
     bench.fault(Fault::WatchExpired, 1.0);
     bench.create("later", json!({"job": {"state": "suspended"}}));
     watch
@@ -238,11 +225,11 @@ async fn rows_until<T: Small>(
     done: impl Fn(&Collection<Row<T>>) -> bool,
 ) -> Collection<Row<T>> {
     let (out, mut updates) = mpsc::channel(64);
-    tokio::spawn(run::<Row<T>>(bench.client.clone(), scope, bench.clock.clone(), Arc::default(), out));
+    tokio::spawn(run::<Row<T>>(bench.client.clone(), scope, bench.embedded.clock.clone(), Arc::default(), out));
     let mut rows = Collection::default();
     let work = async {
         while !done(&rows) {
-            rows.apply(updates.recv().await.expect("the watch goes on"), bench.clock.now());
+            rows.apply(updates.recv().await.expect("the watch goes on"), bench.embedded.clock.now());
         }
     };
     tokio::time::timeout(Duration::from_secs(60), work).await.expect("in time");
@@ -263,7 +250,8 @@ async fn a_collection_that_streams_arrives_whole_follows_changes_and_survives_a_
     assert_eq!((watch.rows.rows.len(), watch.listed), (3, 1));
     bench.create("later", json!({"job": {"state": "suspended"}}));
     watch.until("a change", 10, |r| Watcher::named(r, "later").is_some()).await;
-    bench.server.with_store(|s, _| s.compact());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.embedded.server.with_store(|s, _| s.compact());
     bench.fault(Fault::WatchExpired, 1.0);
     tokio::time::sleep(Duration::from_secs(3)).await;
     bench.create("last", json!({"job": {"state": "suspended"}}));
@@ -273,6 +261,67 @@ async fn a_collection_that_streams_arrives_whole_follows_changes_and_survives_a_
             Watcher::named(r, "last").is_some()
         })
         .await;
+    assert_eq!(watch.listed, 2, "one beginning more");
+    let asked = bench.embedded.requests();
+    assert!(asked.iter().all(|(_, to)| !to.contains("flinkdeployments") || to.contains("watch=true")), "{asked:?}");
+}
+
+/// Loss within 15 s by everything that is no answer, whatever an open watch still tells; none by a refusal.
+#[tokio::test(start_paused = true)]
+async fn what_is_no_answer_is_a_loss_although_the_watch_goes_on_telling() {
+    for (fault, is_lost) in [
+        (Fault::ApiErrors { status: 503 }, true),
+        (Fault::ApiErrors { status: 500 }, true),
+        (Fault::TokenExpired, true),
+        (Fault::ApiErrors { status: 403 }, false),
+        (Fault::ApiErrors { status: 429 }, false),
+    ] {
+        let bench = bench_with(Limits::default());
+        let mut watch = bench.watch();
+        watch.until("first list", 5, live).await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        bench.fault(fault.clone(), 40.0);
+        // Something changes every second: the open watch is never quiet.
+        let server = bench.embedded.server.clone();
+        tokio::spawn(async move {
+            for n in 0..40 {
+                let key = Key::new(Kind::FlinkDeployment, "flink", "orders");
+                server
+                    .with_store(|s, now| {
+                        s.update(&key, flightdeck::sim::kubernetes::store::Part::Main, now, Write::Real, |object| {
+                            object["metadata"]["labels"]["beat"] = n.to_string().into();
+                            Ok(())
+                        })
+                    })
+                    .unwrap();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        if is_lost {
+            watch.until(&format!("{fault:?} is said"), 15, lost).await;
+            watch.until("back", 120, live).await;
+        } else {
+            let refused = tokio::time::timeout(Duration::from_secs(35), watch.until("a loss", 60, lost)).await;
+            assert!(refused.is_err(), "{fault:?} is an answer: {:?}", watch.rows.contact);
+        }
+    }
+}
+
+/// Many watches of one server ask it together: none of them waits for the others' questions.
+#[tokio::test(start_paused = true)]
+async fn every_watch_of_a_server_that_hangs_is_lost_within_fifteen_seconds() {
+    let bench = bench_with(Limits::default());
+    let mut watches: Vec<Watcher> = (0..12).map(|_| bench.watch()).collect();
+    for watch in &mut watches {
+        watch.until("first list", 5, live).await;
+    }
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    bench.embedded.requests();
+    bench.fault(Fault::ApiSlow { delay: 3_600_000 }, 30.0);
+    let all = watches.iter_mut().map(|watch| watch.until("loss", 15, lost));
+    futures::future::join_all(all).await;
+    let asked = bench.embedded.requests();
+    assert!(asked.iter().filter(|(_, to)| to == "/version").count() <= 2, "one question for all: {asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,11 +343,11 @@ async fn a_server_that_is_gone_is_said_with_the_next_attempt_and_old_rows_stay()
     let mut watch = bench.watch();
     watch.until("first list", 5, live).await;
     bench.fault(Fault::ApiGone, 60.0);
-    let gone_at = bench.clock.now();
+    let gone_at = bench.embedded.clock.now();
     watch.until("loss", 15, lost).await;
     let Contact::Lost { attempt, next_attempt_at, error, .. } = watch.rows.contact.clone() else { panic!() };
     assert_eq!(attempt, 1);
-    assert!(next_attempt_at > bench.clock.now());
+    assert!(next_attempt_at > bench.embedded.clock.now());
     assert!(error.to_string().contains("does not answer"), "{error}");
     assert_eq!(watch.rows.rows.len(), 2, "the last good rows stay");
     watch.until("more attempts", 60, |r| matches!(r.contact, Contact::Lost { attempt, .. } if attempt >= 3)).await;
@@ -331,7 +380,7 @@ async fn a_person_can_end_the_pause_between_attempts() {
         if verb == "list" && resource == "flinkdeployments.flink.apache.org"),
         "{error:?}"
     );
-    assert!((next_attempt_at - bench.clock.now()).num_seconds() >= 25, "nobody but a person can mend that");
+    assert!((next_attempt_at - bench.embedded.clock.now()).num_seconds() >= 25, "nobody but a person can mend that");
     tokio::time::sleep(Duration::from_secs(2)).await;
     watch.retry.notify_waiters();
     watch.until("listed", 2, live).await;
@@ -347,13 +396,13 @@ async fn faults_of_the_server_have_errors_of_their_own() {
         matches!(error, KubeError::TooManyRequests { retry_after: Some(t), .. } if t == Duration::from_secs(1)),
         "{error:?}"
     );
-    bench.server.world().with(flightdeck::sim::world::World::clear_faults);
+    bench.embedded.clear_faults();
     bench.fault(Fault::ApiErrors { status: 401 }, 1.0);
     assert!(matches!(get().await, KubeError::Unauthorized { .. }));
-    bench.server.world().with(flightdeck::sim::world::World::clear_faults);
+    bench.embedded.clear_faults();
     bench.fault(Fault::ApiErrors { status: 500 }, 1.0);
     assert!(matches!(get().await, KubeError::ServerError { code: 500, .. }));
-    bench.server.world().with(flightdeck::sim::world::World::clear_faults);
+    bench.embedded.clear_faults();
     bench.fault(Fault::ApiSlow { delay: 60_000 }, 1.0);
     assert!(matches!(get().await, KubeError::Timeout { .. }));
 }
@@ -362,7 +411,7 @@ async fn faults_of_the_server_have_errors_of_their_own() {
 async fn a_patch_is_rehearsed_guarded_by_its_version_and_seen_by_the_operator() {
     let bench = bench();
     let orders: FlinkDeployment = bench.client.get("flink", "orders").await.unwrap();
-    let vertex = bench.server.world().with(|w| w.cluster("orders").unwrap().jobs[0].graph.vertices[0].id);
+    let vertex = bench.embedded.server.world().with(|w| w.cluster("orders").unwrap().jobs[0].graph.vertices[0].id);
     let map = format!("{vertex}:2");
     let body = |version: &str| {
         let config = orders.flink_configuration.merge_patch([(PARALLELISM_OVERRIDES, Some(map.as_str()))]);
@@ -419,13 +468,7 @@ async fn a_jobmanager_is_reached_through_the_api_server() {
     assert_eq!(missing.status, 404, "an error of Flink is an answer");
     let nobody = proxy::JobManagerProxy::new(bench.client.clone(), "flink", "nobody");
     assert!(matches!(nobody.send(request("/config")).await.unwrap_err(), KubeError::NotFound { .. }));
-    bench
-        .server
-        .world()
-        .with(|w| {
-            w.inject(FaultSpec { at: 0.0, lasts: 1.0, fault: Fault::JobManagerRestart { cluster: "orders".into() } })
-        })
-        .unwrap();
+    bench.fault(Fault::JobManagerRestart { cluster: "orders".into() }, 1.0);
     tokio::time::sleep(Duration::from_millis(500)).await;
     let error = jm.send(request("/config")).await.unwrap_err();
     assert!(matches!(error, KubeError::ServerError { code: 503, .. }), "{error:?}");

@@ -15,7 +15,7 @@ use crate::domain::command::{Command, CommandId, CommandStage, CommandView, Inte
 use crate::domain::decision::{Decision, DecisionId, DecisionState, Target};
 use crate::domain::ids::{JobKey, SourceId};
 use crate::domain::job::{JobKind, JobState, Mode, TurnView};
-use crate::domain::kubernetes::{KubeView, WatchState};
+use crate::domain::kubernetes::KubeView;
 use crate::domain::plan::{Plan, PlanId, PlanOrder};
 use crate::domain::reason::ReasonCode;
 use crate::domain::snapshot::{Snapshot, SourceState, SourceView};
@@ -313,7 +313,7 @@ fn comes_later(reason: ReasonCode) -> bool {
 /// The watch of events that is forbidden, in its own words.
 fn missing_events(kube: &KubeView) -> Option<String> {
     kube.watches.iter().find_map(|watch| match &watch.state {
-        WatchState::Lost { error, forbidden: true, .. } if watch.resource == "events" => Some(error.clone()),
+        SourceState::Lost { error, .. } if watch.forbidden && watch.resource == "events" => Some(error.clone()),
         _ => None,
     })
 }

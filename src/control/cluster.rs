@@ -94,6 +94,7 @@ pub(super) struct ClusterLink {
     ready: watch::Sender<bool>,
     task_managers: tokio::sync::Mutex<(adapter::TaskManagerCollector, Option<Observed<Arc<TaskManagerMetrics>>>)>,
     applying: AtomicUsize,
+    attended: AtomicUsize,
     hurry: Notify,
     /// Memory limit of a TaskManager's container by the resource, bytes; 0 if it is not known.
     container_limit: AtomicU64,
@@ -132,6 +133,7 @@ impl ClusterLink {
             ready: watch::Sender::new(true),
             task_managers: tokio::sync::Mutex::default(),
             applying: AtomicUsize::new(0),
+            attended: AtomicUsize::new(0),
             hurry: Notify::new(),
             container_limit: AtomicU64::new(0),
             claims: Mutex::default(),
@@ -210,6 +212,14 @@ impl ClusterLink {
         CloseWatch(Arc::clone(self))
     }
 
+    /// While the guard lives the lists are asked at the usual period, however many clusters there are.
+    pub fn attend(self: &Arc<Self>) -> Attention {
+        if self.attended.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.hurry();
+        }
+        Attention(Arc::clone(self))
+    }
+
     /// Metrics of the TaskManagers, asked once for all turns within the time `shared`.
     pub async fn task_manager_metrics(
         &self,
@@ -237,6 +247,16 @@ pub(super) struct CloseWatch(Arc<ClusterLink>);
 impl Drop for CloseWatch {
     fn drop(&mut self) {
         self.0.applying.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// See [`ClusterLink::attend`].
+#[derive(Debug)]
+pub(super) struct Attention(Arc<ClusterLink>);
+
+impl Drop for Attention {
+    fn drop(&mut self) {
+        self.0.attended.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -299,12 +319,15 @@ pub(super) async fn poll(shared: Arc<Shared>, link: Arc<ClusterLink>, listed: im
 
 fn period(shared: &Shared, link: &ClusterLink, visible: bool) -> Duration {
     let periods = &shared.config.periods;
+    let usual = if visible { periods.list_visible } else { periods.list_hidden.min(periods.turn) };
     if link.applying.load(Ordering::Relaxed) > 0 {
         periods.list_applying
-    } else if visible {
-        periods.list_visible
+    } else if link.attended.load(Ordering::Relaxed) > 0 {
+        usual
     } else {
-        periods.list_hidden.min(periods.turn)
+        // Nobody pilots or looks: a fleet of thousands takes turns.
+        let clusters = u32::try_from(shared.links()).unwrap_or(u32::MAX);
+        usual.max(periods.list_unattended.saturating_mul(clusters))
     }
 }
 

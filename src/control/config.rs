@@ -30,6 +30,9 @@ pub struct Periods {
     pub list_hidden: Duration,
     /// The same while a change is being applied.
     pub list_applying: Duration,
+    /// Time between the lists of any two clusters that nobody pilots or looks at: so many times as there are clusters pass before one of
+    /// them is asked again, if that is longer.
+    pub list_unattended: Duration,
     /// The selected job, its problems and its subtasks.
     pub selected: Duration,
     /// TaskManagers, while visible.
@@ -47,6 +50,7 @@ impl Default for Periods {
             list_visible: Duration::from_secs(2),
             list_hidden: Duration::from_secs(10),
             list_applying: Duration::from_secs(1),
+            list_unattended: Duration::from_millis(50),
             selected: Duration::from_secs(3),
             task_managers: Duration::from_secs(10),
             checkpoints: Duration::from_secs(15),

@@ -1,7 +1,10 @@
 //! Who else writes or scales the same thing: field managers, autoscalers of Kubernetes, another flightdeck. Pure.
 
+use std::time::Duration;
+
 use super::ownership::{FIELD_MANAGER, OVERRIDES_KEY};
-use super::ports::{Resource, ScalerRow};
+use super::ports::{Resource, ScalerKind, ScalerRow};
+use crate::domain::Timestamp;
 use crate::domain::kubernetes::{ConflictKind, ConflictRow};
 
 /// Field managers that write their resources again and again: what they own, they will overwrite.
@@ -17,14 +20,29 @@ const REWRITING: [(&str, &str, ConflictKind); 9] = [
     ("horizontal-pod-autoscaler", "the Horizontal Pod Autoscaler", ConflictKind::HorizontalPodAutoscaler),
 ];
 
+/// Another flightdeck that has not written for so long is taken to be gone.
+pub const ANOTHER: Duration = Duration::from_secs(600);
+
 /// Keys that an approval may write, beside `taskmanager.memory.`.
 fn is_ours(key: &str) -> bool {
     key == OVERRIDES_KEY || key.starts_with("taskmanager.memory.")
 }
 
-/// Every conflict of a resource, those that forbid approvals first.
-pub fn conflicts(resource: &Resource, scalers: &[ScalerRow]) -> Vec<ConflictRow> {
+/// Every conflict of a resource, those that forbid approvals first; `another`: when another flightdeck was seen to write it lately.
+pub fn conflicts(resource: &Resource, scalers: &[ScalerRow], another: Option<Timestamp>) -> Vec<ConflictRow> {
     let mut found = Vec::new();
+    if let Some(at) = another {
+        let minutes = ANOTHER.as_secs() / 60;
+        found.push(ConflictRow {
+            kind: ConflictKind::Flightdeck,
+            who: FIELD_MANAGER.to_owned(),
+            what: format!(
+                "another flightdeck scales this job: it wrote the map meanwhile; let one of them do it (this lapses after {minutes} minutes without a write)"
+            ),
+            at: Some(at),
+            blocks: true,
+        });
+    }
     for manager in &resource.managers {
         let keys: Vec<&str> = manager.configuration_keys.iter().map(String::as_str).filter(|k| is_ours(k)).collect();
         // The operator itself writes the status only.
@@ -72,16 +90,21 @@ pub fn conflicts(resource: &Resource, scalers: &[ScalerRow]) -> Vec<ConflictRow>
             _ => false,
         };
         if ours {
-            let kind = if scaler.keda { ConflictKind::Keda } else { ConflictKind::HorizontalPodAutoscaler };
-            let who = if scaler.keda { "KEDA (HorizontalPodAutoscaler" } else { "a HorizontalPodAutoscaler (" };
-            found.push(ConflictRow {
-                kind,
-                who: scaler.name.clone(),
-                what: format!("{who} {}) scales {} {}", scaler.name, scaler.target_kind, scaler.target)
-                    .replace("( ", "("),
-                at: None,
-                blocks: true,
-            });
+            let (name, target) = (&scaler.name, format!("{} {}", scaler.target_kind, scaler.target));
+            let (kind, what) = match scaler.kind {
+                ScalerKind::Keda => {
+                    (ConflictKind::Keda, format!("KEDA (HorizontalPodAutoscaler {name}) scales {target}"))
+                }
+                ScalerKind::Horizontal => (
+                    ConflictKind::HorizontalPodAutoscaler,
+                    format!("a HorizontalPodAutoscaler ({name}) scales {target}"),
+                ),
+                ScalerKind::Vertical => (
+                    ConflictKind::VerticalPodAutoscaler,
+                    format!("a VerticalPodAutoscaler ({name}) resizes the pods of {target}"),
+                ),
+            };
+            found.push(ConflictRow { kind, who: name.clone(), what, at: None, blocks: true });
         }
     }
     if let Some(owner) = &resource.blue_green {
@@ -117,7 +140,7 @@ mod tests {
             manager("argocd-controller", &["taskmanager.memory.managed.fraction"]),
             manager("kubectl-client-side-apply", &["job.autoscaler.enabled"]),
         ];
-        let found = conflicts(&r, &[]);
+        let found = conflicts(&r, &[], None);
         let seen: Vec<_> = found.iter().map(|c| (c.who.as_str(), c.kind, c.blocks)).collect();
         assert_eq!(
             seen,
@@ -129,21 +152,23 @@ mod tests {
 
     #[test]
     fn autoscalers_of_kubernetes_are_found_by_their_target() {
-        let scaler = |target_kind: &str, target: &str, keda| ScalerRow {
+        let scaler = |target_kind: &str, target: &str, kind| ScalerRow {
             namespace: "shop".to_owned(),
             name: format!("hpa-{target}"),
             target_kind: target_kind.to_owned(),
             target: target.to_owned(),
-            keda,
+            kind,
         };
         let all = [
-            scaler("FlinkDeployment", "orders", true),
-            scaler("Deployment", "orders-taskmanager", false),
-            scaler("Deployment", "web", false),
-            ScalerRow { namespace: "other".to_owned(), ..scaler("FlinkDeployment", "orders", false) },
+            scaler("FlinkDeployment", "orders", ScalerKind::Keda),
+            scaler("Deployment", "orders-taskmanager", ScalerKind::Horizontal),
+            scaler("Deployment", "web", ScalerKind::Horizontal),
+            ScalerRow { namespace: "other".to_owned(), ..scaler("FlinkDeployment", "orders", ScalerKind::Horizontal) },
+            scaler("Deployment", "orders", ScalerKind::Vertical),
         ];
-        let found = conflicts(&resource(&[]), &all);
-        assert_eq!(found.len(), 2);
+        let found = conflicts(&resource(&[]), &all, None);
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[2].what, "a VerticalPodAutoscaler (hpa-orders) resizes the pods of Deployment orders");
         assert_eq!(found[0].what, "KEDA (HorizontalPodAutoscaler hpa-orders) scales FlinkDeployment orders");
         assert_eq!(
             found[1].what,
@@ -157,7 +182,7 @@ mod tests {
         let mut r = resource(&[]);
         r.twins = vec![OVERRIDES_KEY.to_owned(), "state.backend".to_owned()];
         r.blue_green = Some("shop".to_owned());
-        let found = conflicts(&r, &[]);
+        let found = conflicts(&r, &[], None);
         assert_eq!(found.len(), 2);
         assert!(found.iter().all(|c| c.blocks));
     }

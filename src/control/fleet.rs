@@ -3,7 +3,7 @@
 mod around;
 mod looks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::domain::ids::{ClusterKey, JobKey};
 use crate::domain::job::JobKind;
 use crate::domain::snapshot::SourceState;
 use crate::flink::FlinkClient;
-use around::Surroundings;
+use around::{Place, Surroundings};
 use looks::Looks;
 
 /// A Flink cluster that is flown.
@@ -66,14 +66,66 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Resources by what others know of them, so that the change of one costs no look at all the others.
+#[derive(Default)]
+struct Index {
+    /// Uids of FlinkDeployments by their own place.
+    deployments: HashMap<Place, String>,
+    /// Uids of FlinkSessionJobs by their own place.
+    session_jobs: HashMap<Place, String>,
+    /// Uids of FlinkSessionJobs by the place of their cluster.
+    on: HashMap<Place, BTreeSet<String>>,
+}
+
+impl Index {
+    fn of<'a>(resources: impl Iterator<Item = &'a Arc<Resource>>) -> Self {
+        let mut index = Self::default();
+        resources.for_each(|resource| index.add(resource));
+        index
+    }
+
+    fn add(&mut self, resource: &Resource) {
+        let names = if resource.reference.session_job { &mut self.session_jobs } else { &mut self.deployments };
+        names.insert(place_of(resource), resource.uid.clone());
+        if resource.reference.session_job {
+            self.on.entry(cluster_place(resource)).or_default().insert(resource.uid.clone());
+        }
+    }
+
+    fn remove(&mut self, resource: &Resource) {
+        let names = if resource.reference.session_job { &mut self.session_jobs } else { &mut self.deployments };
+        // Another one may have its name by now.
+        if names.get(&place_of(resource)) == Some(&resource.uid) {
+            names.remove(&place_of(resource));
+        }
+        let place = cluster_place(resource);
+        if let Some(jobs) = self.on.get_mut(&place) {
+            jobs.remove(&resource.uid);
+            if jobs.is_empty() {
+                self.on.remove(&place);
+            }
+        }
+    }
+}
+
+/// Namespace and name of a resource.
+fn place_of(resource: &Resource) -> Place {
+    (resource.reference.namespace.clone(), resource.reference.name.clone())
+}
+
+/// Namespace and name of the FlinkDeployment on which its job runs.
+fn cluster_place(resource: &Resource) -> Place {
+    let name = resource.deployment_name.as_ref().unwrap_or(&resource.reference.name);
+    (resource.reference.namespace.clone(), name.clone())
+}
+
 struct Fleet {
     shared: Arc<Shared>,
     source: KubernetesSource,
     kube: Arc<KubeLink>,
     /// By uid.
     resources: BTreeMap<String, Arc<Resource>>,
-    /// Uids of FlinkDeployments by namespace and name.
-    deployments: BTreeMap<(String, String), String>,
+    index: Index,
     /// By the uid of the FlinkDeployment.
     clusters: BTreeMap<String, Flown>,
     /// By uid of the resource whose job it is.
@@ -97,7 +149,7 @@ impl Fleet {
             looks: Looks::new(Arc::clone(shared), Arc::clone(&kube)),
             kube,
             resources: BTreeMap::new(),
-            deployments: BTreeMap::new(),
+            index: Index::default(),
             clusters: BTreeMap::new(),
             subjects: BTreeMap::new(),
             around: Surroundings::default(),
@@ -199,29 +251,28 @@ impl Fleet {
                     .into_iter()
                     .filter(|new| !new.canary)
                     .map(|new| {
-                        let same = before.remove(&new.uid).filter(|old| **old == new);
-                        (new.uid.clone(), same.unwrap_or_else(|| Arc::new(new)))
+                        let same = before.remove(&new.uid).filter(|old| *old == new);
+                        (new.uid.clone(), same.unwrap_or(new))
                     })
                     .collect();
                 self.answered().await;
                 self.settle();
             }
             ResourceEvent::Changed(new) => {
+                self.answered().await;
                 // A canary never has a status: it only tells the operator that it is alive.
                 if !new.canary {
-                    self.resources.insert(new.uid.clone(), Arc::new(*new));
+                    self.changed(new);
                 }
-                self.answered().await;
-                self.settle();
             }
             ResourceEvent::Gone { uid } => {
-                self.resources.remove(&uid);
                 self.answered().await;
-                self.settle();
+                self.gone(&uid);
             }
             ResourceEvent::Pods(_)
             | ResourceEvent::JobManagers(_)
             | ResourceEvent::Autoscalers(_)
+            | ResourceEvent::Scalers(_)
             | ResourceEvent::Snapshots(_)
             | ResourceEvent::BlueGreen(_)
             | ResourceEvent::Events(_)
@@ -257,40 +308,89 @@ impl Fleet {
         });
     }
 
-    /// Brings clusters and jobs in line with the resources.
+    /// Brings clusters and jobs in line with all the resources.
     fn settle(&mut self) {
         let resources = &self.resources;
-        self.clusters.retain(|uid, flown| {
-            let stays = resources.contains_key(uid);
-            if !stays {
-                flown.link.retire();
-                self.shared.board.remove_cluster(&flown.link.key);
-            }
-            stays
-        });
+        self.index = Index::of(resources.values());
+        let landed: Vec<String> = self.clusters.keys().filter(|uid| !resources.contains_key(*uid)).cloned().collect();
         // A dropped sender tells the pilot that its resource is gone.
         self.subjects.retain(|uid, _| resources.contains_key(uid));
-        self.deployments = resources
-            .values()
-            .filter(|r| !r.reference.session_job)
-            .map(|r| ((r.reference.namespace.clone(), r.reference.name.clone()), r.uid.clone()))
-            .collect();
+        landed.iter().for_each(|uid| self.land(uid));
+        self.settle_operator();
         let all: Vec<Arc<Resource>> = self.resources.values().cloned().collect();
-        for resource in all.iter().filter(|r| !r.reference.session_job) {
-            let jobs: Vec<&Arc<Resource>> = all.iter().filter(|job| runs_on(job, resource)).collect();
-            self.fly_cluster(resource, &jobs);
+        for deployment in all.iter().filter(|r| !r.reference.session_job) {
+            self.fly_cluster(deployment);
         }
         for resource in &all {
             self.fly_job(resource);
         }
     }
 
-    /// Flies the cluster of a deployment on which the session jobs `jobs` run.
-    fn fly_cluster(&mut self, deployment: &Arc<Resource>, jobs: &[&Arc<Resource>]) {
+    /// Takes in one resource that is new or changed.
+    fn changed(&mut self, new: Arc<Resource>) {
+        let before = self.resources.insert(new.uid.clone(), Arc::clone(&new));
+        if let Some(before) = &before {
+            self.index.remove(before);
+        }
+        self.index.add(&new);
+        let operator = &self.around.operator;
+        if operator.exact.is_none() && new.operator > operator.at_least {
+            self.tell_all();
+        }
+        let place = cluster_place(&new);
+        if let Some(elsewhere) = before.as_ref().map(|before| cluster_place(before)).filter(|was| *was != place)
+            && let Some(deployment) = self.deployment_at(&elsewhere)
+        {
+            self.fly_cluster(&deployment);
+        }
+        if let Some(deployment) = self.deployment_at(&place) {
+            self.fly_cluster(&deployment);
+        }
+        self.fly_job(&new);
+        if !new.reference.session_job {
+            for job in self.jobs_on(&place) {
+                self.fly_job(&job);
+            }
+        }
+    }
+
+    /// A resource is gone.
+    fn gone(&mut self, uid: &str) {
+        let Some(gone) = self.resources.remove(uid) else { return };
+        self.index.remove(&gone);
+        self.subjects.remove(uid);
+        self.land(uid);
+        if let Some(deployment) = self.deployment_at(&cluster_place(&gone)) {
+            self.fly_cluster(&deployment);
+        }
+    }
+
+    /// The cluster of this FlinkDeployment is gone.
+    fn land(&mut self, uid: &str) {
+        if let Some(flown) = self.clusters.remove(uid) {
+            flown.link.retire();
+            self.shared.board.remove_cluster(&flown.link.key);
+        }
+    }
+
+    /// The FlinkDeployment at a place.
+    fn deployment_at(&self, place: &Place) -> Option<Arc<Resource>> {
+        self.index.deployments.get(place).and_then(|uid| self.resources.get(uid)).cloned()
+    }
+
+    /// The session jobs that run on the cluster at a place.
+    fn jobs_on(&self, place: &Place) -> Vec<Arc<Resource>> {
+        let uids = self.index.on.get(place).into_iter().flatten();
+        uids.filter_map(|uid| self.resources.get(uid)).cloned().collect()
+    }
+
+    /// Flies the cluster of a deployment.
+    fn fly_cluster(&mut self, deployment: &Arc<Resource>) {
         let link = match self.clusters.get(&deployment.uid) {
             Some(flown) => Arc::clone(&flown.link),
             None => self.start_cluster(deployment),
         };
+        let jobs = self.jobs_on(&place_of(deployment));
         let awaited = jobs.iter().any(|job| job.job_id.is_none() && !job.suspended);
         link.claim(jobs.iter().filter_map(|job| job.job_id), awaited);
         link.set_container_limit(deployment.task_manager_limit());
@@ -330,25 +430,14 @@ impl Fleet {
         });
         let flown = Flown { link: Arc::clone(&link), _poller: AbortOnDropHandle::new(poller) };
         self.clusters.insert(deployment.uid.clone(), flown);
-        self.show_pods(&reference.namespace, &reference.name);
+        self.show_pods(&place_of(deployment));
         link
-    }
-
-    /// The FlinkDeployment on which the job of a resource runs.
-    fn cluster_of(&self, resource: &Arc<Resource>) -> Option<Arc<Resource>> {
-        match &resource.deployment_name {
-            None => Some(Arc::clone(resource)),
-            Some(name) => {
-                let uid = self.deployments.get(&(resource.reference.namespace.clone(), name.clone()))?;
-                self.resources.get(uid).cloned()
-            }
-        }
     }
 
     /// Tells the pilot of a job of its resource and of what is around it; starts one if there is none.
     fn fly_job(&mut self, resource: &Arc<Resource>) {
         // A session job without its cluster has nobody who knows of it: it is shown once the cluster is.
-        let Some(cluster) = self.cluster_of(resource) else { return };
+        let Some(cluster) = self.deployment_at(&cluster_place(resource)) else { return };
         let Some(flown) = self.clusters.get(&cluster.uid) else { return };
         let described = if Arc::ptr_eq(&cluster, resource) {
             Arc::clone(resource)
@@ -393,17 +482,11 @@ impl Fleet {
             stored: self.around.stored_of(&resource.reference),
             lost: self.around.lost_of(&resource.reference),
             pods: self.around.pods_of(namespace, name),
-            scalers: self.looks.scalers(),
+            scalers: Arc::clone(&self.around.scalers),
             operator: Arc::clone(&self.around.operator),
             events: self.around.events_of(resource, cluster, self.looks.looks_at(&resource.uid)),
         }
     }
-}
-
-/// A session job that runs on this cluster.
-fn runs_on(job: &Resource, cluster: &Resource) -> bool {
-    job.deployment_name.as_ref() == Some(&cluster.reference.name)
-        && job.reference.namespace == cluster.reference.namespace
 }
 
 /// Starts a pilot for every job of a session cluster that was submitted outside the operator and has none. It flies as on plain

@@ -26,14 +26,21 @@ impl KubeLink {
         Self { source, api, refresh, room: tokio::sync::Mutex::default() }
     }
 
-    /// The room of the cluster, at most as old as configured (`operator.md` §8.1); `None` if it is not to be asked for.
+    /// The room of the cluster, at most as old as configured (`operator.md` §8.1) and as `at_most`; `None` if it is not to be asked for.
+    ///
+    /// It is read and not watched: what every pod of a cluster asks for is a large list, which only a proposal, an approval and the screen
+    /// of the room need, and then need as it is at that moment.
     ///
     /// # Errors
     /// The API server does not answer: then nothing is known, and nothing old is given.
-    pub async fn room(&self, now: Timestamp) -> Result<Option<Observed<Arc<CapacityView>>>, ApiError> {
+    pub async fn room(
+        &self,
+        now: Timestamp,
+        at_most: Duration,
+    ) -> Result<Option<Observed<Arc<CapacityView>>>, ApiError> {
         match self.refresh {
             None => Ok(None),
-            Some(refresh) => self.room_within(now, refresh).await.map(Some),
+            Some(refresh) => self.room_within(now, refresh.min(at_most)).await.map(Some),
         }
     }
 

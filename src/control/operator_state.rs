@@ -83,7 +83,7 @@ impl OperatorState {
         let window = read(state, "collectedMetrics", documents::collected_metrics, &mut broken).map(Arc::new);
         let shown = Arc::new(OperatorScaling { state: Arc::new(kept), window, unknown, broken });
         let mut print = StableHash::new();
-        for (key, text) in &state.data {
+        for (key, text) in state.data.iter() {
             print = print.field(key.as_bytes()).field(text.as_bytes());
         }
         Self { overrides, configuration, shown, print: print.finish() }
@@ -119,7 +119,7 @@ mod tests {
 
     fn state(data: &[(&str, &str)]) -> OperatorState {
         let data = data.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        OperatorState::read(&AutoscalerState { data, ..AutoscalerState::default() })
+        OperatorState::read(&AutoscalerState { data: Arc::new(data), ..AutoscalerState::default() })
     }
 
     #[test]

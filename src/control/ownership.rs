@@ -110,6 +110,27 @@ pub fn overruled(stored: &BTreeMap<VertexId, i32>, vertices: impl IntoIterator<I
     })
 }
 
+/// Whether the operator puts what its autoscaler decided into the spec (`operator.md` §7.2): it does while the autoscaler is on, its
+/// gate open or closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Injection {
+    /// The resource switches it on.
+    On,
+    /// The resource does not say; the operator's own configuration may switch it on.
+    Unsaid,
+    /// The resource switches it off.
+    Off,
+}
+
+/// See [`Injection`].
+pub fn injection(resource: &Resource) -> Injection {
+    match option(resource, "enabled") {
+        None => Injection::Unsaid,
+        Some(value) if is_true(Some(value)) => Injection::On,
+        Some(_) => Injection::Off,
+    }
+}
+
 /// An `job.autoscaler.` option of the resource, under its present or its legacy prefix.
 pub fn option<'a>(resource: &'a Resource, key: &str) -> Option<&'a str> {
     ["job.autoscaler.", "kubernetes.operator.job.autoscaler."]

@@ -11,23 +11,24 @@ mod turn;
 mod view;
 mod watching;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::cluster::{CloseWatch, ClusterLink, ClusterState};
+use super::cluster::{Attention, CloseWatch, ClusterLink, ClusterState};
 use super::collect::Collecting;
 use super::decisions::outcome::Pursuit;
 use super::decisions::{Book, StableHash};
 use super::kube::{Around, KubeLink};
 use super::ports::Resource;
 use super::rates::Readings;
-use super::shared::{Shared, supervise};
+use super::shared::{Order, Shared, supervise};
 use crate::autoscaler::options::{Layer, Options};
 use crate::domain::Timestamp;
-use crate::domain::command::{Command, CommandId, Interest, Issuer};
+use crate::domain::command::{CommandId, Interest, Issuer};
 use crate::domain::decision::DecisionId;
 use crate::domain::evaluation::Evaluation;
 use crate::domain::freshness::Observed;
@@ -96,7 +97,7 @@ pub(super) struct Pilot {
     link: Arc<ClusterLink>,
     subjects: watch::Receiver<Subject>,
     subjects_end: bool,
-    orders: mpsc::Receiver<Command>,
+    orders: mpsc::Receiver<Order>,
     clusters: watch::Receiver<Arc<ClusterState>>,
     interests: watch::Receiver<Interest>,
 
@@ -154,6 +155,12 @@ pub(super) struct Pilot {
     switching: Option<Switching>,
     /// The operator's lifecycle state, and since when.
     lifecycle: (Option<String>, Timestamp),
+    /// Decisions that were written to the resource from here.
+    ours: BTreeSet<DecisionId>,
+    /// Another flightdeck wrote the resource: when, and until when that counts.
+    another: Option<(Timestamp, Instant)>,
+    /// Held while the lists of the cluster are wanted at the usual period.
+    attention: Option<Attention>,
 }
 
 /// Starts a pilot for a job, unless one flies already. The sender is the way to tell it of changes of its resource.
@@ -193,7 +200,7 @@ impl Pilot {
         shared: Arc<Shared>,
         link: Arc<ClusterLink>,
         mut subjects: watch::Receiver<Subject>,
-        orders: mpsc::Receiver<Command>,
+        orders: mpsc::Receiver<Order>,
     ) -> Self {
         let subject = subjects.borrow_and_update().clone();
         let mut interests = shared.interest.clone();
@@ -256,6 +263,9 @@ impl Pilot {
             documents: None,
             switching: None,
             lifecycle: (None, shared.now()),
+            ours: BTreeSet::new(),
+            another: None,
+            attention: None,
             shared,
             link,
             subject,
@@ -275,10 +285,10 @@ impl Pilot {
         self.topology = None;
     }
 
-    /// Flies until the job is gone.
+    /// Flies until the job is gone. What it does now and then is boxed: there is one such task for every job, and most of them rest.
     async fn run(&mut self) {
         if !self.loaded {
-            self.load().await;
+            Box::pin(self.load()).await;
         }
         loop {
             if self.absorb() {
@@ -288,13 +298,13 @@ impl Pilot {
             tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
-                    Some(order) => self.carry_out(order).await,
+                    Some(order) => Box::pin(self.carry_out(*order)).await,
                     None => return self.land(),
                 },
                 changed = self.subjects.changed(), if !self.subjects_end => self.subjects_end = changed.is_err(),
                 changed = self.clusters.changed() => if changed.is_err() { return self.land() },
                 changed = self.interests.changed() => if changed.is_err() { return self.land() },
-                () = tokio::time::sleep_until(wake) => self.due().await,
+                () = tokio::time::sleep_until(wake) => Box::pin(self.due()).await,
             }
         }
     }
@@ -360,6 +370,7 @@ impl Pilot {
             (self.schedule.watermarks, self.wants_watermarks()),
             (self.schedule.documents, self.wants_documents()),
             (self.switching.as_ref().map_or(wake, |s| s.patience), self.switching.is_some()),
+            (self.another.map_or(wake, |(_, until)| until), self.another.is_some()),
         ] {
             if wanted {
                 wake = wake.min(due);
@@ -371,6 +382,10 @@ impl Pilot {
     /// Does what is due.
     async fn due(&mut self) {
         let now = Instant::now();
+        if self.another.is_some_and(|(_, until)| now >= until) {
+            self.another = None;
+            self.settle_settings();
+        }
         if now >= self.schedule.turn && self.wants_turn() {
             self.schedule.turn = next(self.schedule.turn, self.shared.config.periods.turn, now);
             self.turn().await;
@@ -394,13 +409,14 @@ impl Pilot {
         self.options_shown = Arc::new(view::configured(&options));
         self.options = options;
         self.mode = config.mode_of(namespace, name);
+        let another = self.another.map(|(at, _)| at);
         let subject = &self.subject;
         match &subject.resource {
             Some(resource) => {
                 if subject.kind == JobKind::SessionCluster {
                     self.mode = Mode::Off;
                 }
-                let conflicts = super::conflicts::conflicts(resource, &subject.around.scalers);
+                let conflicts = super::conflicts::conflicts(resource, &subject.around.scalers, another);
                 if conflicts != *self.conflicts {
                     self.conflicts = Arc::new(conflicts);
                 }

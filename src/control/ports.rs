@@ -163,9 +163,9 @@ pub enum RowEvent<T> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ResourceEvent {
     /// Everything that is there: what is not in it is gone.
-    All(Vec<Resource>),
+    All(Vec<Arc<Resource>>),
     /// One resource is new or changed.
-    Changed(Box<Resource>),
+    Changed(Arc<Resource>),
     /// The resource with this uid is gone.
     Gone {
         /// Its uid.
@@ -194,6 +194,8 @@ pub enum ResourceEvent {
     JobManagers(RowEvent<DeploymentRow>),
     /// State documents of the operator's autoscaler.
     Autoscalers(RowEvent<AutoscalerState>),
+    /// Everything that scales pods beside Flink.
+    Scalers(Vec<ScalerRow>),
     /// FlinkStateSnapshots.
     Snapshots(RowEvent<StateSnapshotRow>),
     /// FlinkBlueGreenDeployments.
@@ -226,7 +228,7 @@ pub struct AutoscalerState {
     /// It belongs to a FlinkSessionJob; `None` if nothing says whose it is.
     pub session_job: Option<bool>,
     /// Documents by key.
-    pub data: BTreeMap<String, String>,
+    pub data: Arc<BTreeMap<String, String>>,
 }
 
 impl AutoscalerState {
@@ -303,7 +305,18 @@ pub struct Patched {
     pub changes: Vec<FieldChange>,
 }
 
-/// A HorizontalPodAutoscaler and what it scales.
+/// What scales pods beside Flink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScalerKind {
+    /// A HorizontalPodAutoscaler.
+    Horizontal,
+    /// A HorizontalPodAutoscaler that KEDA made.
+    Keda,
+    /// A VerticalPodAutoscaler that acts.
+    Vertical,
+}
+
+/// An autoscaler of Kubernetes and what it scales.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScalerRow {
     /// Namespace.
@@ -314,8 +327,8 @@ pub struct ScalerRow {
     pub target_kind: String,
     /// Name of its target.
     pub target: String,
-    /// KEDA made it.
-    pub keda: bool,
+    /// What it is.
+    pub kind: ScalerKind,
 }
 
 /// The way to a JobManager.
@@ -377,9 +390,6 @@ pub trait ClusterApi: Send + Sync {
 
     /// Spec and status of a resource for people.
     fn documents<'a>(&'a self, resource: &'a ResourceRef) -> BoxFuture<'a, Result<ResourceDocuments, ApiError>>;
-
-    /// HorizontalPodAutoscalers of a namespace (`None`: of all).
-    fn scalers<'a>(&'a self, namespace: Option<&'a str>) -> BoxFuture<'a, Result<Vec<ScalerRow>, ApiError>>;
 
     /// The lines of a log, as they come; ends with the log or after an error.
     fn log(&self, query: LogQuery) -> BoxStream<'static, Result<String, ApiError>>;

@@ -9,7 +9,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::operator_state::OperatorState;
-use super::ownership::{FIELD_MANAGER, OVERRIDES_KEY, format_overrides, overrides_in, overruled};
+use super::ownership::{FIELD_MANAGER, Injection, OVERRIDES_KEY, format_overrides, injection, overrides_in, overruled};
 use super::ports::{ApiError, Applied, ClusterApi, PatchOf, Resource, ResourcePatch, ResourceRef};
 use super::shared::Shared;
 use super::takeover::{PROCESS_SIZE, complete_map};
@@ -232,13 +232,20 @@ pub(super) fn found_overrides(resource: &Resource, detail: &Detail) -> Closing {
 }
 
 /// Why the operator would overrule a change of these vertices, by what it keeps at this moment.
-async fn overruled_now(api: &dyn ClusterApi, resource: &ResourceRef, changed: &[VertexId]) -> Option<Written> {
-    match api.stored(resource).await {
+async fn overruled_now(api: &dyn ClusterApi, resource: &Resource, changed: &[VertexId]) -> Option<Written> {
+    let injection = injection(resource);
+    if injection == Injection::Off {
+        return None;
+    }
+    match api.stored(&resource.reference).await {
         Ok(None) | Err(ApiError::NotFound(_)) => None,
         Ok(Some(state)) => {
             let stored = OperatorState::read(&state);
             overruled(&stored.overrides, changed.iter().copied()).map(Written::Refused)
         }
+        Err(ApiError::Forbidden(why)) if injection == Injection::On => Some(Written::Refused(format!(
+            "{why}; the operator's autoscaler is on, and what it keeps may overrule this change"
+        ))),
         // Without the right to look nothing is known of such overrides: then the effect is looked for all the same.
         Err(ApiError::Forbidden(why)) => {
             tracing::warn!(why, "the operator's ConfigMap may not be read");
@@ -258,12 +265,14 @@ pub(super) async fn patch_overrides(
     changed: &[VertexId],
     sent: Sent<'_>,
 ) -> Written {
-    if let Some(refused) = overruled_now(api, resource, changed).await {
-        return refused;
-    }
-    write(shared, api, resource, (OVERRIDES, target), detail, sent, |found| async move { Ok(detail.patch(&found)) })
-        .await
-        .map_or_else(|not| not, |_| Written::Accepted)
+    let patch = |found: Resource| async move {
+        match overruled_now(api, &found, changed).await {
+            Some(not) => Err(not),
+            None => Ok(detail.patch(&found)),
+        }
+    };
+    let written = write(shared, api, resource, (OVERRIDES, target), detail, sent, patch).await;
+    written.map_or_else(|not| not, |_| Written::Accepted)
 }
 
 /// Writes what `patch` makes of the resource as it is, after the server took the same as a dry run. When somebody else writes in

@@ -29,6 +29,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// A command on its way to a job. Boxed: a channel keeps room for 32 at once, and there is one for every job.
+pub(super) type Order = Box<Command>;
+
 /// What every task shares.
 pub(super) struct Shared {
     pub config: ControlConfig,
@@ -44,7 +47,7 @@ pub(super) struct Shared {
     pub contexts: Option<Arc<dyn Contexts>>,
     recovered: Mutex<Vec<Opened>>,
     links: Mutex<HashMap<ClusterKey, Weak<ClusterLink>>>,
-    pilots: Mutex<HashMap<JobKey, mpsc::Sender<Command>>>,
+    pilots: Mutex<HashMap<JobKey, mpsc::Sender<Order>>>,
     fleets: Mutex<HashMap<SourceId, mpsc::Sender<Command>>>,
     apis: Mutex<HashMap<SourceId, Arc<dyn ClusterApi>>>,
     tasks: Mutex<JoinSet<()>>,
@@ -93,7 +96,7 @@ impl Shared {
     }
 
     /// Opens the way of orders to a job's pilot; `None` if one flies already.
-    pub fn register(&self, job: &JobKey) -> Option<mpsc::Receiver<Command>> {
+    pub fn register(&self, job: &JobKey) -> Option<mpsc::Receiver<Order>> {
         let mut pilots = lock(&self.pilots);
         if pilots.contains_key(job) {
             return None;
@@ -109,15 +112,23 @@ impl Shared {
     }
 
     /// The way of orders to a job.
-    pub fn pilot(&self, job: &JobKey) -> Option<mpsc::Sender<Command>> {
+    pub fn pilot(&self, job: &JobKey) -> Option<mpsc::Sender<Order>> {
         lock(&self.pilots).get(job).cloned()
     }
 
     /// Makes a cluster known to operations for as long as it is watched.
     pub fn register_link(&self, link: &Arc<ClusterLink>) {
         let mut links = lock(&self.links);
-        links.retain(|_, link| link.strong_count() > 0);
+        // Looked through before it would grow, so that a thousand clusters are not looked through a thousand times.
+        if links.len() == links.capacity() {
+            links.retain(|_, link| link.strong_count() > 0);
+        }
         links.insert(link.key.clone(), Arc::downgrade(link));
+    }
+
+    /// How many clusters are watched, those that are gone since the last look among them.
+    pub fn links(&self) -> usize {
+        lock(&self.links).len()
     }
 
     /// A cluster that is watched.

@@ -224,7 +224,7 @@ fn route(shared: &Arc<Shared>, command: Command) {
     let Some(pilot) = shared.pilot(&job) else {
         return refuse(format!("the job {job} is gone"));
     };
-    match pilot.try_send(command) {
+    match pilot.try_send(Box::new(command)) {
         Ok(()) => {}
         Err(mpsc::error::TrySendError::Full(_)) => refuse("too many commands wait for this job; try again".into()),
         Err(mpsc::error::TrySendError::Closed(_)) => refuse(format!("the job {job} is gone")),

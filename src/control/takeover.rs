@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::operator_state::OperatorState;
-use super::ownership::{OVERRIDES_KEY, option, overrides_in, parse_overrides};
+use super::ownership::{Injection, OVERRIDES_KEY, injection, option, overrides_in, parse_overrides};
 use super::ports::{Applied, Resource, ResourcePatch};
 use crate::domain::decision::DecisionId;
 use crate::domain::job::JobKind;
@@ -48,17 +48,19 @@ pub(super) fn operator_acts(resource: &Resource) -> bool {
 /// There is something to take over: the operator acts, or it keeps injecting what it decided before.
 pub(super) fn can_take_over(resource: &Resource, stored: &OperatorState) -> bool {
     has_job(resource)
-        && (operator_acts(resource) || (is_true(option(resource, ENABLED)) && !stored.overrides.is_empty()))
+        && (operator_acts(resource) || (injection(resource) != Injection::Off && !stored.overrides.is_empty()))
 }
 
-/// There is something to give back: the autoscaler is there with its gate closed, or we switched it off.
+/// There is something to give back: the autoscaler is there with its gate closed, or we stopped it.
 pub(super) fn can_hand_back(resource: &Resource) -> bool {
-    has_job(resource) && !operator_acts(resource) && (is_true(option(resource, ENABLED)) || we_switched_off(resource))
+    has_job(resource)
+        && !operator_acts(resource)
+        && (is_true(option(resource, ENABLED)) || we_wrote_false(resource, ENABLED) || we_wrote_false(resource, GATE))
 }
 
-fn we_switched_off(resource: &Resource) -> bool {
-    let key = key_of(resource, ENABLED);
-    resource.applied.as_ref().is_some_and(|a| a.configuration.get(&key).is_some_and(|v| v.as_deref() == Some("false")))
+fn we_wrote_false(resource: &Resource, option: &str) -> bool {
+    let written = resource.applied.as_ref().and_then(|a| a.configuration.get(&key_of(resource, option)));
+    written.is_some_and(|v| v.as_deref() == Some("false"))
 }
 
 fn has_job(resource: &Resource) -> bool {
@@ -144,7 +146,7 @@ pub(super) fn hand_back(resource: &Resource) -> Result<ResourcePatch, String> {
         return Err("the operator's autoscaler is not set up for this job: there is nobody to hand back to".to_owned());
     }
     let mut configuration = BTreeMap::new();
-    if !is_true(option(resource, ENABLED)) {
+    if injection(resource) == Injection::Off {
         configuration.insert(key_of(resource, ENABLED), Some("true".to_owned()));
     }
     if option(resource, GATE).is_some_and(|gate| !is_true(Some(gate))) {

@@ -14,6 +14,7 @@ use super::freshness::Observed;
 use super::ids::{SourceId, VertexId};
 use super::pods::EventRow;
 use super::scaling::ScalingState;
+use super::snapshot::SourceState;
 use super::window::MetricWindow;
 
 /// Which of the operator's kinds a cluster serves.
@@ -91,29 +92,6 @@ impl OperatorView {
     }
 }
 
-/// How one watch stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "contact")]
-pub enum WatchState {
-    /// No answer yet.
-    Connecting,
-    /// What is known is current.
-    Live,
-    /// No contact: what is known may be old.
-    Lost {
-        /// Since when.
-        since: Timestamp,
-        /// Attempts that failed in a row.
-        attempt: u32,
-        /// When the next one is made: the countdown.
-        next_attempt_at: Timestamp,
-        /// What failed, on what, what to do; a missing right by verb, resource and namespace.
-        error: String,
-        /// A right is missing: time alone will not mend it.
-        forbidden: bool,
-    },
-}
-
 /// One watch: a kind of object in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchView {
@@ -122,7 +100,9 @@ pub struct WatchView {
     /// Where; `None` is all namespaces.
     pub namespace: Option<String>,
     /// How it stands.
-    pub state: WatchState,
+    pub state: SourceState,
+    /// It is lost because a right is missing: time alone will not mend it.
+    pub forbidden: bool,
     /// Rows it holds.
     pub rows: usize,
     /// Objects that cannot be read: namespace/name and why.

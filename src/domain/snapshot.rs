@@ -23,7 +23,7 @@ pub enum SourceKind {
     Flink,
 }
 
-/// How the connection to a source is.
+/// How the connection to a source is, or one watch of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum SourceState {

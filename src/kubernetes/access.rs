@@ -187,23 +187,36 @@ pub struct Scaler {
     pub keda: bool,
 }
 
+/// A VerticalPodAutoscaler: whose pods it resizes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerticalScaler {
+    /// As of a HorizontalPodAutoscaler.
+    pub scaler: Scaler,
+    /// It acts; with `updateMode: Off` it only recommends.
+    pub acts: bool,
+}
+
+fn scaler(object: &Value, target: &str) -> Result<Scaler, WrongShape> {
+    let root = At::root(object);
+    let (meta, spec) = (root.field("metadata")?, root.field("spec")?);
+    let text = |at: &At<'_>, name: &str| at.field(name).and_then(|f| f.text()).map(Option::unwrap_or_default);
+    let target = spec.field(target)?;
+    let labels = meta.field("labels")?.text_map()?;
+    Ok(Scaler {
+        uid: text(&meta, "uid")?,
+        resource_version: text(&meta, "resourceVersion")?,
+        namespace: text(&meta, "namespace")?,
+        name: text(&meta, "name")?,
+        target: (text(&target, "kind")?, text(&target, "name")?),
+        keda: labels.keys().any(|k| k.contains("keda.sh")),
+    })
+}
+
 impl Projection for Scaler {
     const KIND: Kind = Kind::HorizontalPodAutoscaler;
 
     fn project(object: &Value) -> Result<Self, WrongShape> {
-        let root = At::root(object);
-        let (meta, spec) = (root.field("metadata")?, root.field("spec")?);
-        let text = |at: &At<'_>, name: &str| at.field(name).and_then(|f| f.text()).map(Option::unwrap_or_default);
-        let target = spec.field("scaleTargetRef")?;
-        let labels = meta.field("labels")?.text_map()?;
-        Ok(Self {
-            uid: text(&meta, "uid")?,
-            resource_version: text(&meta, "resourceVersion")?,
-            namespace: text(&meta, "namespace")?,
-            name: text(&meta, "name")?,
-            target: (text(&target, "kind")?, text(&target, "name")?),
-            keda: labels.keys().any(|k| k.contains("keda.sh")),
-        })
+        scaler(object, "scaleTargetRef")
     }
 
     fn uid(&self) -> &str {
@@ -212,6 +225,23 @@ impl Projection for Scaler {
 
     fn resource_version(&self) -> &str {
         &self.resource_version
+    }
+}
+
+impl Projection for VerticalScaler {
+    const KIND: Kind = Kind::VerticalPodAutoscaler;
+
+    fn project(object: &Value) -> Result<Self, WrongShape> {
+        let mode = object.pointer("/spec/updatePolicy/updateMode").and_then(Value::as_str);
+        Ok(Self { scaler: scaler(object, "targetRef")?, acts: mode != Some("Off") })
+    }
+
+    fn uid(&self) -> &str {
+        &self.scaler.uid
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.scaler.resource_version
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Limits {
     pub watch: Duration,
     /// A watch that says nothing for so long is taken for dead: longer than the server's bookmarks, which come about every minute.
     pub silence: Duration,
-    /// While nothing arrives from the server for so long, it is asked whether it is alive.
+    /// While the server answers nothing for so long, it is asked whether it is alive.
     pub heartbeat: Duration,
     /// Longest wait for that answer.
     pub heartbeat_deadline: Duration,
@@ -98,6 +98,8 @@ pub struct Features {
     pub state_snapshots: bool,
     /// FlinkBlueGreenDeployment (operator ≥ 1.14).
     pub blue_green: bool,
+    /// VerticalPodAutoscaler, which is no kind of the operator: it may scale the same pods.
+    pub vertical_pod_autoscalers: bool,
 }
 
 impl Features {
@@ -108,6 +110,7 @@ impl Features {
             Kind::FlinkSessionJob => self.session_jobs,
             Kind::FlinkStateSnapshot => self.state_snapshots,
             Kind::FlinkBlueGreenDeployment => self.blue_green,
+            Kind::VerticalPodAutoscaler => self.vertical_pod_autoscalers,
             Kind::Pod
             | Kind::Deployment
             | Kind::ConfigMap
@@ -174,7 +177,8 @@ struct Inner {
     address: String,
     limits: Limits,
     last_answer: Mutex<Option<Instant>>,
-    heartbeat: tokio::sync::Mutex<()>,
+    /// When it was last asked whether it is alive and was found not to be, and why.
+    heartbeat: tokio::sync::Mutex<Option<(Instant, KubeError)>>,
     /// The server sends initial events; it is asked for them until it refuses.
     streams: AtomicBool,
 }
@@ -187,7 +191,7 @@ impl fmt::Debug for KubeClient {
 
 impl KubeClient {
     pub(super) fn new(client: kube::Client, address: String, limits: Limits) -> Self {
-        let (last_answer, heartbeat) = (Mutex::new(None), tokio::sync::Mutex::new(()));
+        let (last_answer, heartbeat) = (Mutex::new(None), tokio::sync::Mutex::new(None));
         let streams = AtomicBool::new(limits.streaming);
         Self { inner: Arc::new(Inner { client, address, limits, last_answer, heartbeat, streams }) }
     }
@@ -233,16 +237,34 @@ impl KubeClient {
             .map_err(|wrong| KubeError::malformed(&ask.what, &wrong))
     }
 
-    /// Makes sure that the server answered lately: asks it if nothing arrived within [`Limits::heartbeat`]. Concurrent callers share
-    /// one question.
+    /// Makes sure that the server answers: asks it if it has not answered anything within [`Limits::heartbeat`]. Gives the moment from
+    /// which on it is to be asked again. What an open watch tells is no answer: a server that refuses everything new may still tell.
+    ///
+    /// Concurrent callers share one question and its outcome. A failure that came at once is tried a second time.
     ///
     /// # Errors
-    /// The server does not answer in time. An answer that refuses is an answer.
-    pub async fn alive(&self) -> Result<(), KubeError> {
-        let _one_at_a_time = self.inner.heartbeat.lock().await;
-        if self.last_answer().is_some_and(|at| at.elapsed() < self.inner.limits.heartbeat) {
-            return Ok(());
+    /// The server does not answer in time, fails by itself, or does not know these credentials any more. Any other refusal is an answer.
+    pub async fn alive(&self) -> Result<Instant, KubeError> {
+        let begun = Instant::now();
+        let mut failed = self.inner.heartbeat.lock().await;
+        if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at >= begun) {
+            return Err(error.clone());
         }
+        let limits = &self.inner.limits;
+        let due = |answered: Option<Instant>| answered.map(|at| at + limits.heartbeat);
+        if let Some(due) = due(self.last_answer()).filter(|due| *due > Instant::now()) {
+            return Ok(due);
+        }
+        let mut answer = self.ask_whether_alive().await;
+        if matches!(answer, Err(KubeError::Unreachable { .. } | KubeError::ServerError { .. })) {
+            tokio::time::sleep(limits.back_off.0).await;
+            answer = self.ask_whether_alive().await;
+        }
+        *failed = answer.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        answer.map(|()| due(self.last_answer()).unwrap_or_else(Instant::now))
+    }
+
+    async fn ask_whether_alive(&self) -> Result<(), KubeError> {
         let ask = Ask {
             what: "ask whether it is alive".to_owned(),
             verb: "get",
@@ -250,9 +272,9 @@ impl KubeClient {
             namespace: None,
         };
         let within = self.inner.limits.heartbeat_deadline;
-        let outcome = self.call(&ask, get("/version", "")?, within, 1 << 20).await.map(|_| ());
-        match outcome {
-            Err(e) if e.is_transient() => Err(e),
+        let (status, headers, body) = self.call(&ask, get("/version", "")?, within, 1 << 20).await?;
+        match status.as_u16() {
+            401 | 500.. => Err(refusal(&ask, status, &headers, &body)),
             _ => Ok(()),
         }
     }
@@ -267,16 +289,11 @@ impl KubeClient {
         self.inner.streams.store(false, Ordering::Relaxed);
     }
 
-    /// Time since anything arrived from the server.
-    pub fn silent_for(&self) -> Option<Duration> {
-        self.last_answer().map(|at| at.elapsed())
-    }
-
     fn last_answer(&self) -> Option<Instant> {
         *self.inner.last_answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn heard(&self) {
+    fn heard(&self) {
         *self.inner.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
@@ -285,21 +302,32 @@ impl KubeClient {
     /// # Errors
     /// As any call.
     pub async fn features(&self) -> Result<Features, KubeError> {
-        let path = format!("/apis/{}/{}", Kind::GROUP, Kind::VERSION);
-        let what = format!("ask which kinds of {} exist", Kind::GROUP);
-        let ask = Ask { what, verb: "get", resource: path.clone(), namespace: None };
-        let document = match self.json(&ask, get(&path, "")?).await {
-            Err(KubeError::NotFound { .. }) => return Ok(Features::default()),
-            other => other?,
-        };
-        let names = names_of(&document).map_err(|wrong| KubeError::malformed(&ask.what, &wrong))?;
+        let names = self.kinds_of(Kind::GROUP, Kind::VERSION).await?;
+        if names.is_empty() {
+            return Ok(Features::default());
+        }
+        // Nobody is worse off without this answer.
+        let vertical = self.kinds_of("autoscaling.k8s.io", "v1").await.unwrap_or_default();
         let has = |plural: &str| names.iter().any(|n| n == plural);
         Ok(Features {
             deployments: has(Kind::FlinkDeployment.plural()),
             session_jobs: has(Kind::FlinkSessionJob.plural()),
             state_snapshots: has("flinkstatesnapshots"),
             blue_green: has("flinkbluegreendeployments"),
+            vertical_pod_autoscalers: vertical.iter().any(|name| name == Kind::VerticalPodAutoscaler.plural()),
         })
+    }
+
+    /// The plural names of a group's kinds; none if the server does not know the group.
+    async fn kinds_of(&self, group: &str, version: &str) -> Result<Vec<String>, KubeError> {
+        let path = format!("/apis/{group}/{version}");
+        let what = format!("ask which kinds of {group} exist");
+        let ask = Ask { what, verb: "get", resource: path.clone(), namespace: None };
+        match self.json(&ask, get(&path, "")?).await {
+            Err(KubeError::NotFound { .. }) => Ok(Vec::new()),
+            Ok(document) => names_of(&document).map_err(|wrong| KubeError::malformed(&ask.what, &wrong)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads one object.
@@ -456,8 +484,9 @@ impl KubeClient {
         request: Request<Bytes>,
     ) -> Result<(http::response::Parts, Body), KubeError> {
         let answer = self.inner.client.send(request.map(Body::from)).await.map_err(|e| unreachable(ask, &e))?;
-        // A server that answers with its own failure is not well: the next question is due then.
-        if !answer.status().is_server_error() {
+        // A server that answers with its own failure is not well, and one that does not know us tells us nothing more: the next
+        // question is due then.
+        if !answer.status().is_server_error() && answer.status() != StatusCode::UNAUTHORIZED {
             self.heard();
         }
         Ok(answer.into_parts())

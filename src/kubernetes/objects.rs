@@ -29,6 +29,8 @@ pub enum Kind {
     ResourceQuota,
     /// A HorizontalPodAutoscaler.
     HorizontalPodAutoscaler,
+    /// `verticalpodautoscalers`, where the Vertical Pod Autoscaler is installed.
+    VerticalPodAutoscaler,
 }
 
 impl Kind {
@@ -51,6 +53,7 @@ impl Kind {
             Self::Node => "Node",
             Self::ResourceQuota => "ResourceQuota",
             Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
+            Self::VerticalPodAutoscaler => "VerticalPodAutoscaler",
         }
     }
 
@@ -68,6 +71,7 @@ impl Kind {
             Self::Node => "nodes",
             Self::ResourceQuota => "resourcequotas",
             Self::HorizontalPodAutoscaler => "horizontalpodautoscalers",
+            Self::VerticalPodAutoscaler => "verticalpodautoscalers",
         }
     }
 
@@ -81,6 +85,7 @@ impl Kind {
             Self::Pod | Self::ConfigMap | Self::Event | Self::Node | Self::ResourceQuota => ("", "v1"),
             Self::Deployment => ("apps", "v1"),
             Self::HorizontalPodAutoscaler => ("autoscaling", "v2"),
+            Self::VerticalPodAutoscaler => ("autoscaling.k8s.io", "v1"),
         }
     }
 

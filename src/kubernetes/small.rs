@@ -368,7 +368,7 @@ pub struct AutoscalerMap {
     /// It belongs to a FlinkSessionJob; `None` if it has no owner.
     pub session_job: Option<bool>,
     /// Its documents as stored.
-    pub data: BTreeMap<String, String>,
+    pub data: Arc<BTreeMap<String, String>>,
 }
 
 impl Small for AutoscalerMap {
@@ -385,7 +385,7 @@ impl Small for AutoscalerMap {
             namespace,
             of: name.strip_prefix("autoscaler-").unwrap_or(&name).to_owned(),
             session_job: (!kinds.is_empty()).then(|| kinds.contains(&"FlinkSessionJob")),
-            data: root.field("data")?.text_map()?,
+            data: Arc::new(root.field("data")?.text_map()?),
         })
     }
 

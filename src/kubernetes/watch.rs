@@ -307,15 +307,14 @@ impl<R: Projection> Watch<R> {
         let (begun, limits) = (Instant::now(), self.client.limits());
         let mut heard_at = begun;
         // A watch that may end at once is not contact yet: that is said when it has said something or lasted a moment.
-        let mut wait = limits.back_off.0.min(limits.heartbeat);
+        let mut ask_at = begun + limits.back_off.0.min(limits.heartbeat);
         loop {
             let line = tokio::select! {
-                line = tokio::time::timeout(wait, lines.next()) => line,
+                line = tokio::time::timeout_at(ask_at, lines.next()) => line,
                 () = self.out.closed() => return Ok(End::Closed),
             };
             match line {
                 Ok(Ok(Some(line))) => {
-                    self.client.heard();
                     heard_at = Instant::now();
                     self.take(&line, version, &mut initial).await?;
                 }
@@ -329,11 +328,10 @@ impl<R: Projection> Watch<R> {
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) if heard_at.elapsed() > limits.silence => return Ok(End::Over { lived: begun.elapsed() }),
                 Err(_) => {
-                    self.client.alive().await?;
+                    ask_at = self.client.alive().await?;
                     if initial.is_none() {
                         self.out.send(Update::Current).await?;
                     }
-                    wait = limits.heartbeat;
                 }
             }
         }

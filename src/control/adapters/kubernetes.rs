@@ -17,8 +17,7 @@ use tokio::sync::{Notify, watch as signal};
 
 use crate::clock::Clock;
 use crate::control::ports::{
-    ApiError, AutoscalerState, ClusterApi, Objects, PatchOf, Patched, Resource, ResourceEvent, ResourceRef, ScalerRow,
-    Wanted, Way,
+    ApiError, AutoscalerState, ClusterApi, Objects, PatchOf, Patched, Resource, ResourceEvent, ResourceRef, Wanted, Way,
 };
 use crate::domain::capacity::CapacityView;
 use crate::domain::kubernetes::{KubeAction, ResourceDocuments};
@@ -26,7 +25,7 @@ use crate::domain::pods::LogQuery;
 use crate::kubernetes::proxy::JobManagerProxy;
 use crate::kubernetes::{
     self, FlinkConfiguration, FlinkDeployment, FlinkSessionJob, Kind, KubeClient, KubeError, LogAsk, Namespaces,
-    Projection, Right, Scaler, Scope, WriteMode,
+    Projection, Right, WriteMode,
 };
 
 pub use ways::{WayChoice, Ways};
@@ -183,7 +182,7 @@ impl ClusterApi for KubernetesApi {
                 name: resource.name.clone(),
                 session_job: (!map.owners.is_empty())
                     .then(|| map.owners.iter().any(|(kind, _)| kind == Kind::FlinkSessionJob.name())),
-                data: map.data,
+                data: Arc::new(map.data),
             });
             Ok(state.filter(|state| state.is_of(resource)))
         })
@@ -213,17 +212,6 @@ impl ClusterApi for KubernetesApi {
         Box::pin(async move {
             let document = self.client.document(&reference(resource)).await.map_err(unsent)?;
             Ok(documents::documents(&document))
-        })
-    }
-
-    fn scalers<'a>(&'a self, namespace: Option<&'a str>) -> BoxFuture<'a, Result<Vec<ScalerRow>, ApiError>> {
-        Box::pin(async move {
-            match self.client.rows::<Scaler>(&Scope::from(namespace.map(str::to_owned))).await {
-                Ok(rows) => Ok(rows.into_iter().map(rows::of_scaler).collect()),
-                // A server without that group has none of them.
-                Err(KubeError::NotFound { .. }) => Ok(Vec::new()),
-                Err(error) => Err(unsent(error)),
-            }
         })
     }
 

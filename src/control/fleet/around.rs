@@ -7,38 +7,120 @@ use std::sync::Arc;
 
 use super::Fleet;
 use crate::control::operator_state::OperatorState;
-use crate::control::ports::{AutoscalerState, Resource, ResourceEvent, ResourceRef, RowEvent};
+use crate::control::ports::{AutoscalerState, Resource, ResourceEvent, ResourceRef, RowEvent, ScalerRow};
 use crate::domain::Timestamp;
 use crate::domain::freshness::Observed;
-use crate::domain::kubernetes::{BlueGreenRow, OperatorView, StateSnapshotRow, WatchState, WatchView};
+use crate::domain::kubernetes::{BlueGreenRow, OperatorView, StateSnapshotRow, WatchView};
 use crate::domain::pods::{DeploymentRow, EventRow, PodRow, PodsView};
+use crate::domain::snapshot::SourceState;
 
 /// Events that are shown.
 const EVENTS: usize = 2_000;
 /// Events that are shown of one job.
 const EVENTS_OF_JOB: usize = 200;
 
-type Place = (String, String);
+/// Namespace and name.
+pub(super) type Place = (String, String);
 
 /// Rows of one kind by uid.
 type Rows<T> = BTreeMap<String, Arc<T>>;
 
+/// Rows by the place of what they belong to, then by uid: a change finds its place without a look at the others.
+struct Placed<T> {
+    rows: BTreeMap<Place, Rows<T>>,
+    place_of: HashMap<String, Place>,
+}
+
+impl<T> Default for Placed<T> {
+    fn default() -> Self {
+        Self { rows: BTreeMap::new(), place_of: HashMap::new() }
+    }
+}
+
+impl<T> Placed<T> {
+    /// Folds a change; the places where something changed, each once.
+    fn take(
+        &mut self,
+        event: RowEvent<T>,
+        uid: impl Fn(&T) -> &str,
+        place: impl Fn(&T) -> (&String, &String),
+    ) -> Vec<Place> {
+        let place = |row: &T| -> Place {
+            let (namespace, name) = place(row);
+            (namespace.clone(), name.clone())
+        };
+        let mut changed = Vec::new();
+        match event {
+            RowEvent::All(all) => {
+                changed.extend(std::mem::take(&mut self.rows).into_keys());
+                self.place_of.clear();
+                for row in all {
+                    self.place_of.insert(uid(&row).to_owned(), place(&row));
+                    self.rows.entry(place(&row)).or_default().insert(uid(&row).to_owned(), row);
+                }
+                changed.extend(self.rows.keys().cloned());
+                changed.sort();
+                changed.dedup();
+            }
+            RowEvent::Changed(row) => {
+                let (uid, place) = (uid(&row).to_owned(), place(&row));
+                if let Some(before) = self.place_of.insert(uid.clone(), place.clone())
+                    && before != place
+                {
+                    self.remove(&before, &uid);
+                    changed.push(before);
+                }
+                self.rows.entry(place.clone()).or_default().insert(uid, row);
+                changed.push(place);
+            }
+            RowEvent::Gone { uid } => {
+                if let Some(place) = self.place_of.remove(&uid) {
+                    self.remove(&place, &uid);
+                    changed.push(place);
+                }
+            }
+            RowEvent::Stopped => {
+                self.place_of.clear();
+                changed.extend(std::mem::take(&mut self.rows).into_keys());
+            }
+        }
+        changed
+    }
+
+    fn remove(&mut self, place: &Place, uid: &str) {
+        if let Some(rows) = self.rows.get_mut(place) {
+            rows.remove(uid);
+            if rows.is_empty() {
+                self.rows.remove(place);
+            }
+        }
+    }
+
+    fn at(&self, place: &Place) -> impl Iterator<Item = (&String, &Arc<T>)> {
+        self.rows.get(place).into_iter().flatten()
+    }
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Surroundings {
-    /// By namespace and Flink cluster, then by uid.
-    pods: BTreeMap<Place, Rows<PodRow>>,
-    place_of_pod: HashMap<String, Place>,
-    job_managers: Rows<DeploymentRow>,
+    /// By namespace and Flink cluster.
+    pods: Placed<PodRow>,
+    /// By namespace and Flink cluster, whose name is theirs.
+    job_managers: Placed<DeploymentRow>,
     /// What was made of the pods of each cluster.
     views: BTreeMap<Place, Arc<PodsView>>,
-    stored: Rows<AutoscalerState>,
+    /// By namespace and resource.
+    stored: Placed<AutoscalerState>,
+    /// What was read of them, by uid.
     read: BTreeMap<String, Observed<Arc<OperatorState>>>,
     snapshots: Rows<StateSnapshotRow>,
     blue_green: Rows<BlueGreenRow>,
     events: Option<Rows<EventRow>>,
     sorted: Option<Observed<Arc<Vec<Arc<EventRow>>>>>,
     watches: Vec<WatchView>,
+    /// What scales pods beside Flink.
+    pub scalers: Arc<Vec<ScalerRow>>,
     /// As found by the Deployment and the kinds that are served.
     found: OperatorView,
     /// With what the resources tell.
@@ -56,51 +138,12 @@ fn fold<T>(rows: &mut Rows<T>, event: RowEvent<T>, uid: impl Fn(&T) -> &str) {
 }
 
 impl Surroundings {
-    /// Folds a change of pods; the places whose pods changed.
-    fn take_pods(&mut self, event: RowEvent<PodRow>) -> Vec<Place> {
-        let place = |pod: &PodRow| (pod.namespace.clone(), pod.app.clone());
-        let mut changed = Vec::new();
-        match event {
-            RowEvent::All(all) => {
-                changed.extend(std::mem::take(&mut self.pods).into_keys());
-                self.place_of_pod.clear();
-                for pod in all {
-                    self.place_of_pod.insert(pod.uid.clone(), place(&pod));
-                    self.pods.entry(place(&pod)).or_default().insert(pod.uid.clone(), pod);
-                }
-                changed.extend(self.pods.keys().cloned());
-            }
-            RowEvent::Changed(pod) => {
-                let place = place(&pod);
-                if let Some(before) = self.place_of_pod.insert(pod.uid.clone(), place.clone())
-                    && before != place
-                {
-                    self.pods.entry(before.clone()).or_default().remove(&pod.uid);
-                    changed.push(before);
-                }
-                self.pods.entry(place.clone()).or_default().insert(pod.uid.clone(), pod);
-                changed.push(place);
-            }
-            RowEvent::Gone { uid } => {
-                if let Some(place) = self.place_of_pod.remove(&uid) {
-                    self.pods.entry(place.clone()).or_default().remove(&uid);
-                    changed.push(place);
-                }
-            }
-            RowEvent::Stopped => {}
-        }
-        changed.sort();
-        changed.dedup();
-        self.pods.retain(|_, pods| !pods.is_empty());
-        changed
-    }
-
     /// Makes the list of a cluster anew; the same list stays the same `Arc`.
     fn view(&mut self, place: &Place) -> Option<Arc<PodsView>> {
-        let mut pods: Vec<Arc<PodRow>> = self.pods.get(place).into_iter().flat_map(|p| p.values().cloned()).collect();
+        let mut pods: Vec<Arc<PodRow>> = self.pods.at(place).map(|(_, pod)| Arc::clone(pod)).collect();
         pods.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
-        let of = |d: &&Arc<DeploymentRow>| d.namespace == place.0 && d.name == place.1;
-        let view = PodsView { pods, deployment: self.job_managers.values().find(of).cloned() };
+        let deployment = self.job_managers.at(place).next().map(|(_, deployment)| Arc::clone(deployment));
+        let view = PodsView { pods, deployment };
         if view == PodsView::default() {
             self.views.remove(place);
             return None;
@@ -117,18 +160,26 @@ impl Surroundings {
 
     /// What the operator's autoscaler keeps of a resource.
     pub fn stored_of(&self, resource: &ResourceRef) -> Option<Observed<Arc<OperatorState>>> {
-        let (uid, _) = self.stored.iter().find(|(_, state)| state.is_of(resource))?;
+        let place = (resource.namespace.clone(), resource.name.clone());
+        let (uid, _) = self.stored.at(&place).find(|(_, state)| state.is_of(resource))?;
         self.read.get(uid).cloned()
     }
 
-    fn take_stored(&mut self, event: RowEvent<AutoscalerState>, at: Timestamp) {
-        fold(&mut self.stored, event, |state| &state.uid);
-        let known = std::mem::take(&mut self.read);
-        for (uid, state) in &self.stored {
-            let fresh = OperatorState::read(state);
-            let same = known.get(uid).filter(|old| *old.value == fresh).cloned();
-            self.read.insert(uid.clone(), same.unwrap_or_else(|| Observed::new(Arc::new(fresh), at)));
+    /// Reads what changed; the places where something did.
+    fn take_stored(&mut self, event: RowEvent<AutoscalerState>, at: Timestamp) -> Vec<Place> {
+        if let RowEvent::Gone { uid } = &event {
+            self.read.remove(uid);
         }
+        let changed = self.stored.take(event, |state| &state.uid, |state| (&state.namespace, &state.name));
+        for (uid, state) in changed.iter().flat_map(|place| self.stored.at(place)) {
+            let fresh = OperatorState::read(state);
+            if self.read.get(uid).is_none_or(|old| *old.value != fresh) {
+                self.read.insert(uid.clone(), Observed::new(Arc::new(fresh), at));
+            }
+        }
+        let stored = &self.stored;
+        self.read.retain(|uid, _| stored.place_of.contains_key(uid));
+        changed
     }
 
     /// The watch of a resource is lost: since when and why.
@@ -138,8 +189,8 @@ impl Surroundings {
             w.resource.starts_with(kind) && w.namespace.as_ref().is_none_or(|ns| *ns == resource.namespace)
         };
         match &self.watches.iter().find(of)?.state {
-            WatchState::Lost { since, error, .. } => Some((*since, error.clone())),
-            WatchState::Connecting | WatchState::Live => None,
+            SourceState::Lost { since, error, .. } => Some((*since, error.clone())),
+            SourceState::Connecting | SourceState::Live => None,
         }
     }
 
@@ -152,7 +203,7 @@ impl Surroundings {
     ) -> Option<Observed<Arc<Vec<Arc<EventRow>>>>> {
         let sorted = self.sorted.as_ref().filter(|_| looked_at)?;
         let (namespace, name) = (&cluster.reference.namespace, &cluster.reference.name);
-        let pods = self.pods.get(&(namespace.clone(), name.clone()));
+        let pods = self.pods.rows.get(&(namespace.clone(), name.clone()));
         let about = |event: &&Arc<EventRow>| {
             event.namespace == *namespace
                 && (event.name == *name
@@ -207,35 +258,22 @@ impl Fleet {
         let board = Arc::clone(&self.shared.board);
         match event {
             ResourceEvent::Pods(event) => {
-                for (namespace, name) in self.around.take_pods(event) {
-                    self.show_pods(&namespace, &name);
+                for place in self.around.pods.take(event, |pod| &pod.uid, |pod| (&pod.namespace, &pod.app)) {
+                    self.show_pods(&place);
                 }
             }
             ResourceEvent::JobManagers(event) => {
-                let places = |rows: &Rows<DeploymentRow>| -> Vec<Place> {
-                    rows.values().map(|d| (d.namespace.clone(), d.name.clone())).collect()
-                };
-                let one = match &event {
-                    RowEvent::Changed(row) => Some((row.namespace.clone(), row.name.clone())),
-                    RowEvent::Gone { uid } => {
-                        self.around.job_managers.get(uid).map(|d| (d.namespace.clone(), d.name.clone()))
-                    }
-                    RowEvent::All(_) | RowEvent::Stopped => None,
-                };
-                let mut changed = if one.is_some() { Vec::new() } else { places(&self.around.job_managers) };
-                fold(&mut self.around.job_managers, event, |row| &row.uid);
-                match one {
-                    Some(place) => changed.push(place),
-                    None => changed.extend(places(&self.around.job_managers)),
-                }
-                changed.sort();
-                changed.dedup();
-                for (namespace, name) in changed {
-                    self.show_pods(&namespace, &name);
+                for place in self.around.job_managers.take(event, |row| &row.uid, |row| (&row.namespace, &row.name)) {
+                    self.show_pods(&place);
                 }
             }
             ResourceEvent::Autoscalers(event) => {
-                self.around.take_stored(event, now);
+                for place in self.around.take_stored(event, now) {
+                    self.tell_named(&place);
+                }
+            }
+            ResourceEvent::Scalers(rows) => {
+                self.around.scalers = Arc::new(rows);
                 self.tell_all();
             }
             ResourceEvent::Snapshots(event) => {
@@ -263,7 +301,7 @@ impl Fleet {
             }
             ResourceEvent::Watches(watches) => {
                 let lost = |watches: &[WatchView]| -> Vec<bool> {
-                    watches.iter().map(|w| matches!(w.state, WatchState::Lost { .. })).collect()
+                    watches.iter().map(|w| matches!(w.state, SourceState::Lost { .. })).collect()
                 };
                 let changed = lost(&watches) != lost(&self.around.watches);
                 self.around.watches.clone_from(&watches);
@@ -281,33 +319,40 @@ impl Fleet {
     }
 
     /// Shows the pods of a Flink cluster and tells the pilots of its jobs.
-    pub(super) fn show_pods(&mut self, namespace: &str, name: &str) {
-        let place = (namespace.to_owned(), name.to_owned());
-        let view = self.around.view(&place);
-        let Some(uid) = self.deployments.get(&place).cloned() else { return };
+    pub(super) fn show_pods(&mut self, place: &Place) {
+        let view = self.around.view(place);
+        let Some(deployment) = self.deployment_at(place) else { return };
         let now = self.shared.now();
-        if let Some(flown) = self.clusters.get(&uid) {
+        if let Some(flown) = self.clusters.get(&deployment.uid) {
             crate::control::cluster::put_pods(&self.shared, &flown.link, view.map(|v| Observed::new(v, now)));
         }
-        let jobs: Vec<_> = self
-            .resources
-            .values()
-            .filter(|r| {
-                r.uid == uid || (r.reference.namespace == place.0 && r.deployment_name.as_deref() == Some(name))
-            })
-            .cloned()
-            .collect();
-        for job in jobs {
+        self.fly_job(&deployment);
+        for job in self.jobs_on(place) {
             self.fly_job(&job);
+        }
+    }
+
+    /// Tells the pilots of the resources with this name: a FlinkDeployment and a FlinkSessionJob may share it.
+    fn tell_named(&mut self, place: &Place) {
+        let uids = [self.index.deployments.get(place), self.index.session_jobs.get(place)];
+        let named: Vec<_> =
+            uids.into_iter().flatten().filter_map(|uid| self.resources.get(uid)).map(Arc::clone).collect();
+        for resource in named {
+            self.fly_job(&resource);
+        }
+    }
+
+    /// Shows what is known of the operator's release.
+    pub(super) fn settle_operator(&mut self) {
+        if self.around.settle_operator(self.resources.values()) {
+            let operator = Arc::clone(&self.around.operator);
+            self.shared.board.update_kube(&self.source.id, |view| view.operator = operator);
         }
     }
 
     /// Tells every pilot of what is around its job.
     pub(super) fn tell_all(&mut self) {
-        if self.around.settle_operator(self.resources.values()) {
-            let operator = Arc::clone(&self.around.operator);
-            self.shared.board.update_kube(&self.source.id, |view| view.operator = operator);
-        }
+        self.settle_operator();
         let all: Vec<_> = self.resources.values().cloned().collect();
         for resource in all {
             self.fly_job(&resource);

@@ -1,14 +1,14 @@
-//! What is asked for only when somebody looks or wants it: rights, room, logs, and who else scales something.
+//! What is asked for only when somebody looks or wants it: rights, room and logs.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::control::kube::KubeLink;
-use crate::control::ports::{ApiError, ScalerRow};
+use crate::control::ports::ApiError;
 use crate::control::shared::Shared;
 use crate::domain::command::{CommandId, CommandStage, Interest, Issuer};
 use crate::domain::freshness::Observed;
@@ -32,24 +32,18 @@ pub(super) struct Looks {
     room: Option<AbortOnDropHandle<()>>,
     log: Option<AbortOnDropHandle<()>>,
     asking: Option<AbortOnDropHandle<()>>,
-    scalers: Arc<Mutex<Arc<Vec<ScalerRow>>>>,
 }
 
 impl Looks {
     pub fn new(shared: Arc<Shared>, kube: Arc<KubeLink>) -> Self {
         let interest = Interest::default();
-        Self { shared, kube, interest, room: None, log: None, asking: None, scalers: Arc::default() }
+        Self { shared, kube, interest, room: None, log: None, asking: None }
     }
 
     /// Somebody looks at the job of the resource with this uid.
     pub fn looks_at(&self, uid: &str) -> bool {
         let key = self.interest.job.as_ref().map(|key| key.as_str());
         self.interest.visible && key.and_then(|key| key.strip_prefix("k8s:")) == Some(uid)
-    }
-
-    /// Who scales something, as last asked.
-    pub fn scalers(&self) -> Arc<Vec<ScalerRow>> {
-        Arc::clone(&self.scalers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Begins and ends what is read while somebody looks.
@@ -79,9 +73,9 @@ impl Looks {
         self.interest = interest.clone();
     }
 
-    /// Asks what is allowed, and who else scales something.
+    /// Asks what is allowed.
     pub fn ask_rights(&mut self, command: Option<(Issuer, CommandId)>) {
-        let (shared, kube, scalers) = (Arc::clone(&self.shared), Arc::clone(&self.kube), Arc::clone(&self.scalers));
+        let (shared, kube) = (Arc::clone(&self.shared), Arc::clone(&self.kube));
         let asking = async move {
             if command.is_some() {
                 stage(&shared, command, CommandStage::Sent);
@@ -98,14 +92,6 @@ impl Looks {
                     CommandStage::Failed { why: error.to_string() }
                 }
             };
-            let mut found = Vec::new();
-            for namespace in scopes(&kube) {
-                match kube.api.scalers(namespace.as_deref()).await {
-                    Ok(rows) => found.extend(rows),
-                    Err(error) => tracing::debug!(?namespace, %error, "HorizontalPodAutoscalers are not known"),
-                }
-            }
-            *scalers.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);
             stage(&shared, command, ended);
         };
         self.asking = Some(AbortOnDropHandle::new(tokio::spawn(asking)));

@@ -99,6 +99,7 @@ impl Pilot {
                 realize::put_requirements(&shared, &link.client, &key, detail, &mut sent).await
             }
             (Realization::PatchResource { .. }, Some(resource), Some(kube)) => {
+                self.ours.insert(detail.decision);
                 let reference = &resource.reference;
                 realize::patch_overrides(&shared, &*kube.api, reference, target, detail, &changed, &mut sent).await
             }

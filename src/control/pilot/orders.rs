@@ -99,9 +99,19 @@ impl Pilot {
         }
         let explanation = evaluated.pass.explanation.clone().map(std::sync::Arc::new);
         let candidate = self.candidate(&evaluated, explanation);
+        let blocked = candidate.as_ref().and_then(|candidate| candidate.blocked.clone());
         let why = format!("it is not proposed any more: {}", evaluated.pass.reason.sentence);
         match self.book.reevaluate(id, candidate, &why, self.now()) {
-            Ok(Reevaluated::Same) => self.apply(id, &evaluated, (command.issuer, command.id)).await,
+            // The same numbers, and something has come in between since they were shown: no room, a right that is gone.
+            Ok(Reevaluated::Same) => match blocked {
+                None => self.apply(id, &evaluated, (command.issuer, command.id)).await,
+                // The same numbers, and something has come in between since they were shown: no room, a right that is gone.
+                Some(why) => {
+                    let _ = self.book.back_to_pending(id, self.now());
+                    self.book.block(Some(why.clone()));
+                    self.stage_of(command, CommandStage::Refused { why }, None);
+                }
+            },
             Ok(Reevaluated::Changed(new)) => {
                 let why = format!("its numbers changed since it was shown: decision {new} waits for approval");
                 self.stage_of(command, CommandStage::Superseded { why }, None);

@@ -8,7 +8,7 @@ use super::{Pilot, Switching};
 use crate::control::decisions::StableHash;
 use crate::control::kube::KubeLink;
 use crate::control::operator_state::OperatorState;
-use crate::control::ownership::in_place;
+use crate::control::ownership::{Injection, in_place, injection, overruled};
 use crate::control::ports::{ApiError, Resource, ResourcePatch, ResourceRef};
 use crate::control::realize::{self, Detail, Written};
 use crate::control::takeover;
@@ -98,6 +98,7 @@ impl Pilot {
         };
         let wanted = patch.annotation().map(|a| a.parallelism.clone()).unwrap_or_default();
         let detail = Detail { decision: id, job: self.subject.job, wanted, configuration: patch.configuration };
+        self.ours.insert(id);
         let (shared, from) = (Arc::clone(&self.shared), (command.issuer, command.id));
         let mut sent = || shared.board.stage(from.0, from.1, CommandStage::Sent, Some("the answer".into()));
         let made = |found: Resource| {
@@ -221,10 +222,8 @@ impl Pilot {
             return None;
         }
         let stored = self.subject.around.stored.as_ref().map(|s| &s.value.overrides);
-        let injected = self.subject.resource.as_ref().is_some_and(|r| {
-            crate::control::ownership::option(r, "enabled").is_some_and(|v| v.trim().eq_ignore_ascii_case("true"))
-        });
-        let overruled = stored.filter(|_| injected).and_then(|map| crate::control::ownership::overruled(map, vertices));
+        let injects = self.subject.resource.as_ref().is_some_and(|r| injection(r) != Injection::Off);
+        let overruled = stored.filter(|_| injects).and_then(|map| overruled(map, vertices));
         self.missing_right().or(overruled)
     }
 

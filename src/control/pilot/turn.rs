@@ -22,6 +22,9 @@ use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::window::WindowStatus;
 use crate::flink::FlinkError;
 
+/// The room that an approval is checked against is at most this old.
+const APPROVED_ROOM: Duration = Duration::from_secs(5);
+
 /// What an evaluation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -179,7 +182,7 @@ impl Pilot {
         if let Some(proposal) = &pass.proposal
             && let Some(need) = self.need(!proposal.config.is_empty())
         {
-            match self.room(now).await {
+            match self.room(now, purpose).await {
                 Ok(None) => {}
                 Ok(Some(view)) => {
                     let checked = run_pass(Some(&RoomCheck { view: &view, need: need.clone() }));
@@ -247,9 +250,13 @@ impl Pilot {
     }
 
     /// The room of the cluster, if it is to be asked for.
-    async fn room(&self, now: Timestamp) -> Result<Option<Arc<CapacityView>>, ApiError> {
+    async fn room(&self, now: Timestamp, purpose: Purpose) -> Result<Option<Arc<CapacityView>>, ApiError> {
         let Some(kube) = &self.subject.kube else { return Ok(None) };
-        Ok(kube.room(now).await?.map(|room| room.value))
+        let at_most = match purpose {
+            Purpose::Turn => Duration::MAX,
+            Purpose::Look => APPROVED_ROOM,
+        };
+        Ok(kube.room(now, at_most).await?.map(|room| room.value))
     }
 
     /// The reason of a turn that evaluated, and what follows from it.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{Pilot, next};
 use crate::control::adapters::flink as adapter;
+use crate::control::conflicts::ANOTHER;
 use crate::domain::freshness::Observed;
 use crate::domain::job::JobState;
 use crate::flink::{FlinkError, JobDetails, metric_fetch_interval};
@@ -28,6 +29,13 @@ impl Pilot {
         let listed = !Arc::ptr_eq(&cluster, &self.cluster);
         if subject.job != self.subject.job {
             self.forget_what_passes();
+        }
+        if let (Some(before), Some(after)) = (&self.subject.resource, &subject.resource)
+            && let Some(applied) = &after.applied
+            && before.applied != after.applied
+            && !self.ours.contains(&applied.decision)
+        {
+            self.another = Some((self.now(), Instant::now() + ANOTHER));
         }
         self.cluster = cluster;
         self.subject = subject;
@@ -56,6 +64,10 @@ impl Pilot {
         }
         if listed || settings_changed || self.state == JobState::Unknown {
             self.state_listed();
+        }
+        let attends = self.piloted() || self.selected() || self.on_screen();
+        if attends != self.attention.is_some() {
+            self.attention = attends.then(|| self.link.attend());
         }
         self.look();
         self.look_for_switch();

@@ -115,7 +115,14 @@ fn overrides_that_are_still_injected_behind_a_closed_gate_can_be_taken_over() {
     let closed = [("job.autoscaler.enabled", "true"), ("job.autoscaler.scaling.enabled", "false")];
     assert!(can_take_over(&scaled(&closed), &stored()));
     assert!(!can_take_over(&scaled(&closed), &OperatorState::default()));
-    assert!(!can_take_over(&resource(&[]), &stored()), "switched off: nothing is injected");
+    assert!(!can_take_over(&resource(&[("job.autoscaler.enabled", "false")]), &stored()), "nothing is injected");
+    // Switched on by the operator's own configuration, as its overrides show.
+    let patch = take_over(&scaled(&[]), &stored(), &version(12), DecisionId(7)).unwrap();
+    assert_eq!(set(&patch, "job.autoscaler.scaling.enabled"), Some("false"));
+    let mut taken = resource(&[("job.autoscaler.scaling.enabled", "false")]);
+    assert!(!can_hand_back(&taken), "somebody else closed it");
+    taken.applied = patch.applied.flatten();
+    assert_eq!(set(&hand_back(&taken).unwrap(), "job.autoscaler.scaling.enabled"), Some("true"));
 }
 
 #[test]

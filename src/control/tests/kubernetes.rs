@@ -12,8 +12,8 @@ use super::fake::{JOB, SLOW};
 use super::*;
 use crate::control::ownership::{self, OVERRIDES_KEY, format_overrides, overrides_in};
 use crate::control::ports::{
-    ApiError, AutoscalerState, ClusterApi, PatchOf, Patched, Resource, ResourceEvent, ResourceRef, ScalerRow, Wanted,
-    Way,
+    ApiError, AutoscalerState, ClusterApi, PatchOf, Patched, Resource, ResourceEvent, ResourceRef, ScalerKind,
+    ScalerRow, Wanted, Way,
 };
 use crate::domain::capacity::CapacityView;
 use crate::domain::health::HealthWord;
@@ -55,7 +55,7 @@ impl Api {
 
     fn tell(server: &Server) {
         if let (Some(told), Some(resource)) = (&server.told, &server.resource) {
-            let _ = told.send(ResourceEvent::Changed(Box::new(resource.clone())));
+            let _ = told.send(ResourceEvent::Changed(Arc::new(resource.clone())));
         }
     }
 
@@ -78,7 +78,7 @@ impl ClusterApi for Api {
     fn watch(&self, _: tokio::sync::watch::Receiver<Wanted>) -> BoxStream<'static, ResourceEvent> {
         let (told, events) = mpsc::unbounded_channel();
         let mut server = self.server();
-        told.send(ResourceEvent::All(server.resource.iter().cloned().collect())).unwrap();
+        told.send(ResourceEvent::All(server.resource.iter().cloned().map(Arc::new).collect())).unwrap();
         server.told = Some(told);
         futures::stream::unfold(events, |mut events| async move { events.recv().await.map(|e| (e, events)) }).boxed()
     }
@@ -147,7 +147,7 @@ impl ClusterApi for Api {
             let stored = self.server().stored.clone();
             let data = [("parallelismOverrides".to_owned(), format_overrides(&stored))];
             let (namespace, name) = (of.namespace.clone(), of.name.clone());
-            let state = AutoscalerState { namespace, name, data: data.into(), ..AutoscalerState::default() };
+            let state = AutoscalerState { namespace, name, data: Arc::new(data.into()), ..AutoscalerState::default() };
             Ok((!stored.is_empty()).then_some(state))
         })
     }
@@ -169,10 +169,6 @@ impl ClusterApi for Api {
 
     fn documents<'a>(&'a self, _: &'a ResourceRef) -> BoxFuture<'a, Result<ResourceDocuments, ApiError>> {
         Box::pin(async { Err(ApiError::NotFound("none".into())) })
-    }
-
-    fn scalers<'a>(&'a self, _: Option<&'a str>) -> BoxFuture<'a, Result<Vec<ScalerRow>, ApiError>> {
-        Box::pin(async { Ok(vec![]) })
     }
 
     fn log(&self, _: LogQuery) -> BoxStream<'static, Result<String, ApiError>> {
@@ -452,7 +448,7 @@ async fn a_job_submitted_by_hand_to_a_session_cluster_is_a_row_outside_the_opera
     assert!(job.rates.is_some(), "its loop runs as on plain Flink");
 
     // A resource names the job after all: it flies under the resource.
-    kube.api.say(ResourceEvent::Changed(Box::new(session_job(Some(JOB)))));
+    kube.api.say(ResourceEvent::Changed(Arc::new(session_job(Some(JOB)))));
     kube.bench.wait(15).await;
     assert_eq!(keys(&kube), ["k8s:u-1", "k8s:u-2"]);
     kube.api.say(ResourceEvent::Gone { uid: "u-2".into() });
@@ -468,7 +464,7 @@ async fn a_job_submitted_by_hand_to_a_session_cluster_is_a_row_outside_the_opera
 async fn while_a_session_job_has_no_id_no_job_is_taken_for_one_submitted_by_hand() {
     let kube = kube(100.0, session_cluster());
     kube.bench.wait(1).await;
-    kube.api.say(ResourceEvent::Changed(Box::new(session_job(None))));
+    kube.api.say(ResourceEvent::Changed(Arc::new(session_job(None))));
     kube.bench.fake.model().gone = true;
     kube.bench.wait(30).await;
     kube.bench.fake.model().gone = false;
@@ -602,19 +598,20 @@ async fn a_missing_right_blocks_a_decision_before_anybody_approves_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_watch_ends_every_turn_and_refuses_a_take_over_while_rows_stay() {
-    use crate::domain::kubernetes::{WatchState, WatchView};
+    use crate::domain::kubernetes::WatchView;
+    use crate::domain::snapshot::SourceState;
     let mut kube = pending().await;
     let now = kube.bench.snapshot().at;
     let watch = WatchView {
         resource: "flinkdeployments.flink.apache.org".into(),
         namespace: None,
-        state: WatchState::Lost {
+        state: SourceState::Lost {
             since: now,
             attempt: 1,
             next_attempt_at: now,
             error: "watch flinkdeployments: the API server does not answer".into(),
-            forbidden: false,
         },
+        forbidden: false,
         rows: 1,
         broken: vec![],
         current_at: Some(now),
@@ -689,6 +686,18 @@ async fn a_proposal_without_room_is_shown_blocked_and_the_auto_mode_does_not_app
     let blocked = kube.bench.decision().blocked.clone();
     assert!(blocked.as_deref().is_some_and(|why| why.contains("not known")), "{blocked:?}");
 
+    // Room that somebody else took since is noticed when it is approved, not when it is read anew for a turn.
+    let mut kube = self::kube(BUSY, sized.clone());
+    kube.bench.until_decision(120, "pending").await;
+    let seen = kube.bench.decision();
+    assert_eq!(seen.blocked, None);
+    kube.api.server().capacity = Some(full.clone());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let command = kube.bench.send(Intent::Approve { decision: seen.id }, Some(seen.target.clone())).await;
+    let stage = kube.bench.until_final(command).await;
+    assert!(matches!(&stage, CommandStage::Refused { why } if why.contains("no room")), "{stage:?}");
+    assert!(kube.api.server().patches.is_empty());
+
     let auto = ControlConfig { mode: crate::domain::job::Mode::Auto, ..config() };
     let mut kube = kube_by(BUSY, sized, auto);
     kube.api.server().capacity = Some(full);
@@ -724,4 +733,43 @@ async fn a_log_is_read_while_somebody_looks() {
     assert_eq!((log.lines.len(), &*log.lines[0], log.filtered), (1, "second", 1));
     kube.bench.handle.interest.send_replace(crate::domain::command::Interest::default());
     kube.bench.until(5, "no log", |s| s.log.is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_flightdeck_that_writes_the_map_is_a_conflict_until_it_is_quiet() {
+    let mut kube = pending().await;
+    let seen = kube.bench.decision();
+    kube.api.edit(|resource| {
+        let applied = crate::control::ports::Applied {
+            decision: crate::domain::decision::DecisionId(4711),
+            parallelism: BTreeMap::new(),
+            configuration: BTreeMap::new(),
+        };
+        resource.applied = Some(applied);
+    });
+    let conflict = |s: &crate::domain::snapshot::Snapshot| matches!(&s.jobs[0].ownership, Ownership::Conflict { why } if why.contains("another flightdeck"));
+    kube.bench.until(5, "the conflict", conflict).await;
+    let command = kube.bench.send(Intent::Approve { decision: seen.id }, Some(seen.target.clone())).await;
+    let stage = kube.bench.until_final(command).await;
+    assert!(!matches!(stage, CommandStage::Observed), "{stage:?}");
+    assert!(kube.api.server().patches.is_empty());
+    kube.bench.until(700, "nobody wrote any more", |s| !conflict(s)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_scales_the_same_pods_is_a_conflict_while_it_is_there() {
+    let kube = pending().await;
+    let scaler = ScalerRow {
+        namespace: "shop".into(),
+        name: "hpa".into(),
+        target_kind: "FlinkDeployment".into(),
+        target: kube.bench.snapshot().jobs[0].name.clone(),
+        kind: ScalerKind::Horizontal,
+    };
+    let conflict = |s: &crate::domain::snapshot::Snapshot| matches!(s.jobs[0].ownership, Ownership::Conflict { .. });
+    kube.api.say(ResourceEvent::Scalers(vec![scaler]));
+    let mut kube = kube;
+    kube.bench.until(5, "the conflict", conflict).await;
+    kube.api.say(ResourceEvent::Scalers(vec![]));
+    kube.bench.until(5, "its end", |s| !conflict(s)).await;
 }

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::control::ports::{AutoscalerState, Manager, Resource, ResourceRef, ScalerRow};
+use serde_json::Value;
+
+use crate::control::ports::{AutoscalerState, Manager, Resource, ResourceRef, ScalerKind, ScalerRow};
 use crate::domain::capacity::Toleration;
 use crate::domain::job::JobKind;
 use crate::domain::kubernetes::OperatorVersion;
-use crate::kubernetes::{AutoscalerMap, FlinkConfiguration, FlinkDeployment, FlinkSessionJob, Meta, Scaler, Status};
+use crate::kubernetes::{
+    AutoscalerMap, FlinkConfiguration, FlinkDeployment, FlinkSessionJob, Kind, Meta, Projection, Scaler, Status,
+    WrongShape,
+};
 
 use super::APPLIED_ANNOTATION;
 
@@ -17,6 +22,44 @@ const MAX_ERROR: usize = 400;
 const NODE_SELECTOR: &str = "kubernetes.taskmanager.node-selector";
 /// Taints that TaskManager pods tolerate: `key:a,operator:Exists,effect:NoSchedule;…`.
 const TOLERATIONS: &str = "kubernetes.taskmanager.tolerations";
+
+/// A FlinkDeployment as the loop has it: the row that the watch keeps is the resource itself.
+pub(super) struct Deployed(pub Arc<Resource>);
+
+/// A FlinkSessionJob as the loop has it.
+pub(super) struct SessionJob(pub Arc<Resource>);
+
+impl Projection for Deployed {
+    const KIND: Kind = Kind::FlinkDeployment;
+
+    fn project(object: &Value) -> Result<Self, WrongShape> {
+        FlinkDeployment::project(object).map(|row| Self(Arc::new(of_deployment(&row))))
+    }
+
+    fn uid(&self) -> &str {
+        &self.0.uid
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.0.resource_version
+    }
+}
+
+impl Projection for SessionJob {
+    const KIND: Kind = Kind::FlinkSessionJob;
+
+    fn project(object: &Value) -> Result<Self, WrongShape> {
+        FlinkSessionJob::project(object).map(|row| Self(Arc::new(of_session_job(&row))))
+    }
+
+    fn uid(&self) -> &str {
+        &self.0.uid
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.0.resource_version
+    }
+}
 
 pub(super) fn of_deployment(row: &FlinkDeployment) -> Resource {
     let kind = if row.is_session_cluster() { JobKind::SessionCluster } else { JobKind::FlinkDeployment };
@@ -162,13 +205,13 @@ pub(super) fn of_autoscaler(map: &AutoscalerMap) -> AutoscalerState {
         namespace: map.namespace.clone(),
         name: map.of.clone(),
         session_job: map.session_job,
-        data: map.data.clone(),
+        data: Arc::clone(&map.data),
     }
 }
 
-pub(super) fn of_scaler(row: Scaler) -> ScalerRow {
-    let (target_kind, target) = row.target;
-    ScalerRow { namespace: row.namespace, name: row.name, target_kind, target, keda: row.keda }
+pub(super) fn of_scaler(row: &Scaler, kind: ScalerKind) -> ScalerRow {
+    let (target_kind, target) = row.target.clone();
+    ScalerRow { namespace: row.namespace.clone(), name: row.name.clone(), target_kind, target, kind }
 }
 
 #[cfg(test)]

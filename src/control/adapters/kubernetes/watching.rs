@@ -12,17 +12,18 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{KubernetesApi, rows};
-use crate::control::ports::{AutoscalerState, Resource, ResourceEvent, RowEvent, Wanted};
+use super::KubernetesApi;
+use super::rows::{self, Deployed, SessionJob};
+use crate::control::ports::{AutoscalerState, Resource, ResourceEvent, RowEvent, ScalerKind, ScalerRow, Wanted};
 use crate::domain::Timestamp;
 use crate::domain::kubernetes::{
-    BlueGreenRow, KubeFeatures, OperatorVersion, OperatorView, StateSnapshotRow, WatchState, WatchView,
+    BlueGreenRow, KubeFeatures, OperatorVersion, OperatorView, StateSnapshotRow, WatchView,
 };
 use crate::domain::pods::{DeploymentRow, EventRow, PodRow};
+use crate::domain::snapshot::SourceState;
 use crate::kubernetes::watch::{self, Collection, Contact, Update};
 use crate::kubernetes::{
-    AutoscalerMap, Features, FlinkDeployment, FlinkSessionJob, Kind, KubeError, OperatorDeployment, Projection, Row,
-    Scope, Small,
+    AutoscalerMap, Features, Kind, KubeError, OperatorDeployment, Projection, Row, Scaler, Scope, Small, VerticalScaler,
 };
 
 /// Updates that wait to be taken.
@@ -38,11 +39,13 @@ const FLINK: &str = "type in (flink-native-kubernetes,flink-standalone-kubernete
 
 /// An update of one of the watches, by the number of its scope.
 enum Heard {
-    Deployments(usize, Box<Update<FlinkDeployment>>),
-    SessionJobs(usize, Box<Update<FlinkSessionJob>>),
+    Deployments(usize, Update<Deployed>),
+    SessionJobs(usize, Update<SessionJob>),
     Pods(usize, Update<Row<PodRow>>),
     JobManagers(usize, Update<Row<DeploymentRow>>),
     Autoscalers(usize, Update<Row<AutoscalerMap>>),
+    Scalers(usize, Update<Scaler>),
+    VerticalScalers(usize, Update<VerticalScaler>),
     Snapshots(usize, Update<Row<StateSnapshotRow>>),
     BlueGreen(usize, Update<Row<BlueGreenRow>>),
     /// The number of the look comes first: what is still under way of an earlier one is not for this one.
@@ -91,20 +94,21 @@ impl<R: Projection> Table<R> {
     fn views(&self, into: &mut Vec<WatchView>) {
         for (namespace, collection) in self.scopes.values() {
             let state = match &collection.contact {
-                Contact::Connecting => WatchState::Connecting,
-                Contact::Live => WatchState::Live,
-                Contact::Lost { since, error, attempt, next_attempt_at } => WatchState::Lost {
+                Contact::Connecting => SourceState::Connecting,
+                Contact::Live => SourceState::Live,
+                Contact::Lost { since, error, attempt, next_attempt_at } => SourceState::Lost {
                     since: *since,
                     attempt: *attempt,
                     next_attempt_at: *next_attempt_at,
                     error: error.to_string(),
-                    forbidden: matches!(error, KubeError::Forbidden { .. }),
                 },
             };
+            let forbidden = matches!(&collection.contact, Contact::Lost { error, .. } if matches!(error, KubeError::Forbidden { .. }));
             into.push(WatchView {
                 resource: R::KIND.resource(),
                 namespace: namespace.clone(),
                 state,
+                forbidden,
                 rows: collection.rows.len(),
                 broken: collection
                     .broken
@@ -164,11 +168,15 @@ pub(super) struct Watching {
     wanted: signal::Receiver<Wanted>,
     wanted_ends: bool,
     queue: VecDeque<ResourceEvent>,
-    deployments: Table<FlinkDeployment>,
-    session_jobs: Table<FlinkSessionJob>,
+    deployments: Table<Deployed>,
+    session_jobs: Table<SessionJob>,
     pods: Table<Row<PodRow>>,
     job_managers: Table<Row<DeploymentRow>>,
     autoscalers: Table<Row<AutoscalerMap>>,
+    scalers: Table<Scaler>,
+    vertical_scalers: Table<VerticalScaler>,
+    /// What was told of both.
+    told_scalers: Vec<ScalerRow>,
     snapshots: Table<Row<StateSnapshotRow>>,
     blue_green: Table<Row<BlueGreenRow>>,
     events: Table<Row<EventRow>>,
@@ -194,6 +202,9 @@ impl Watching {
             pods: Table::default(),
             job_managers: Table::default(),
             autoscalers: Table::default(),
+            scalers: Table::default(),
+            vertical_scalers: Table::default(),
+            told_scalers: Vec::new(),
             snapshots: Table::default(),
             blue_green: Table::default(),
             events: Table::default(),
@@ -228,17 +239,17 @@ impl Watching {
         let at = self.api.clock.now();
         let changed = match heard {
             Heard::Deployments(scope, update) => {
-                let event = resource_event(&update, rows::of_deployment);
+                let event = resource_event(&update, |row: &Deployed| &row.0);
                 let contact = contact_event(&update);
                 let namespace = self.namespace(scope);
-                let changed = self.deployments.take(scope, namespace, *update, at);
+                let changed = self.deployments.take(scope, namespace, update, at);
                 self.tell_resource(event, contact);
                 changed
             }
             Heard::SessionJobs(scope, update) => {
-                let event = resource_event(&update, rows::of_session_job);
+                let event = resource_event(&update, |row: &SessionJob| &row.0);
                 let namespace = self.namespace(scope);
-                let changed = self.session_jobs.take(scope, namespace, *update, at);
+                let changed = self.session_jobs.take(scope, namespace, update, at);
                 // The deployments tell how the source stands.
                 self.tell_resource(event, None);
                 changed
@@ -260,6 +271,18 @@ impl Watching {
                 let of = |map: &Arc<AutoscalerMap>| -> Arc<AutoscalerState> { Arc::new(rows::of_autoscaler(map)) };
                 let (event, changed) = row_event(&mut self.autoscalers, scope, namespace, update, at, of);
                 self.queue.extend(event.map(ResourceEvent::Autoscalers));
+                changed
+            }
+            Heard::Scalers(scope, update) => {
+                let namespace = self.namespace(scope);
+                let changed = self.scalers.take(scope, namespace, update, at);
+                self.tell_scalers();
+                changed
+            }
+            Heard::VerticalScalers(scope, update) => {
+                let namespace = self.namespace(scope);
+                let changed = self.vertical_scalers.take(scope, namespace, update, at);
+                self.tell_scalers();
                 changed
             }
             Heard::Snapshots(scope, update) => {
@@ -311,10 +334,9 @@ impl Watching {
         match event {
             Told::One(event) => self.queue.push_back(event),
             Told::All => {
-                let deployments = self.deployments.rows().map(|row| rows::of_deployment(row));
-                let jobs = self.session_jobs.rows().map(|row| rows::of_session_job(row));
-                let all: Vec<Resource> = deployments.chain(jobs).collect();
-                self.queue.push_back(ResourceEvent::All(all));
+                let deployments = self.deployments.rows().map(|row| Arc::clone(&row.0));
+                let jobs = self.session_jobs.rows().map(|row| Arc::clone(&row.0));
+                self.queue.push_back(ResourceEvent::All(deployments.chain(jobs).collect()));
             }
             Told::Nothing => match contact {
                 // One namespace that answers is a source that answers; the others are told by their watches.
@@ -322,6 +344,19 @@ impl Watching {
                 Some(contact) => self.queue.push_back(contact),
                 None => {}
             },
+        }
+    }
+
+    /// Their status changes all the time; who scales what does not.
+    fn tell_scalers(&mut self) {
+        let kind = |row: &Scaler| if row.keda { ScalerKind::Keda } else { ScalerKind::Horizontal };
+        let horizontal = self.scalers.rows().map(|row| rows::of_scaler(row, kind(row)));
+        let acting = self.vertical_scalers.rows().filter(|row| row.acts);
+        let vertical = acting.map(|row| rows::of_scaler(&row.scaler, ScalerKind::Vertical));
+        let all: Vec<ScalerRow> = horizontal.chain(vertical).collect();
+        if all != self.told_scalers {
+            self.told_scalers.clone_from(&all);
+            self.queue.push_back(ResourceEvent::Scalers(all));
         }
     }
 
@@ -336,6 +371,8 @@ impl Watching {
         self.pods.views(&mut views);
         self.job_managers.views(&mut views);
         self.autoscalers.views(&mut views);
+        self.scalers.views(&mut views);
+        self.vertical_scalers.views(&mut views);
         self.snapshots.views(&mut views);
         self.blue_green.views(&mut views);
         self.events.views(&mut views);
@@ -387,10 +424,10 @@ enum Told {
     Nothing,
 }
 
-fn resource_event<R: Projection>(update: &Update<R>, of: impl Fn(&R) -> Resource) -> Told {
+fn resource_event<R: Projection>(update: &Update<R>, of: impl Fn(&R) -> &Arc<Resource>) -> Told {
     match update {
         Update::Listed { .. } => Told::All,
-        Update::Applied(row) => Told::One(ResourceEvent::Changed(Box::new(of(row)))),
+        Update::Applied(row) => Told::One(ResourceEvent::Changed(Arc::clone(of(row)))),
         Update::Broken(broken) => Told::One(ResourceEvent::Gone { uid: broken.uid.clone() }),
         Update::Deleted { uid } => Told::One(ResourceEvent::Gone { uid: uid.clone() }),
         Update::Current | Update::Lost { .. } => Told::Nothing,
@@ -459,16 +496,20 @@ fn begin(watches: &mut JoinSet<()>, api: &KubernetesApi, before: Features, found
         let labelled =
             |labels: &str| Scope { namespace: namespace.clone(), labels: labels.to_owned(), ..Scope::default() };
         if first {
-            watch_one(watches, api, all.clone(), say.clone(), move |u| Heard::Deployments(n, Box::new(u)));
+            watch_one(watches, api, all.clone(), say.clone(), move |u| Heard::Deployments(n, u));
             watch_one(watches, api, labelled(FLINK), say.clone(), move |u| Heard::Pods(n, u));
             let job_managers = labelled(&format!("component=jobmanager,{FLINK}"));
             watch_one(watches, api, job_managers, say.clone(), move |u| Heard::JobManagers(n, u));
             let autoscalers = labelled("component=autoscaler");
             watch_one(watches, api, autoscalers, say.clone(), move |u| Heard::Autoscalers(n, u));
+            watch_one(watches, api, all.clone(), say.clone(), move |u| Heard::Scalers(n, u));
         }
         let new = |kind: Kind| found.has(kind) && (first || !before.has(kind));
         if new(Kind::FlinkSessionJob) {
-            watch_one(watches, api, all.clone(), say.clone(), move |u| Heard::SessionJobs(n, Box::new(u)));
+            watch_one(watches, api, all.clone(), say.clone(), move |u| Heard::SessionJobs(n, u));
+        }
+        if new(Kind::VerticalPodAutoscaler) {
+            watch_one(watches, api, all.clone(), say.clone(), move |u| Heard::VerticalScalers(n, u));
         }
         if new(Kind::FlinkStateSnapshot) {
             watch_one(watches, api, all.clone(), say.clone(), move |u| Heard::Snapshots(n, u));

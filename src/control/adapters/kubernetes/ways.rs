@@ -1,6 +1,7 @@
 //! The way to a JobManager's REST API: through the API server, by the cluster's DNS, or by the ingress. Chosen with a reason.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::control::ports::{Resource, Way};
 use crate::flink::{self, Transport, TransportError};
@@ -10,7 +11,8 @@ use crate::kubernetes::{KubeClient, KubeError};
 /// Which way to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WayChoice {
-    /// In a pod by the cluster's DNS, else through the API server; where that is forbidden by the ingress, if there is one.
+    /// In a pod by the cluster's DNS; else, and where that goes nowhere, through the API server; where that is forbidden by the ingress,
+    /// if there is one.
     #[default]
     Automatic,
     /// Through the API server's services proxy.
@@ -68,60 +70,94 @@ impl Ways {
         };
         let dns = format!("http://{name}-rest.{namespace}:8081");
         let ingress = deployment.ingress.as_deref().map(|page| page.trim_end_matches('/').to_owned());
-        match (self.choice, self.in_cluster, ingress) {
-            (WayChoice::ClusterDns, ..) | (WayChoice::Automatic, true, _) => match dial(&dns) {
-                Ok(transport) => {
-                    let because = if self.in_cluster { "this process runs in a pod" } else { "as configured" };
-                    Way { transport, why: format!("the cluster's DNS ({dns}): {because}") }
-                }
+        match (self.choice, ingress) {
+            (WayChoice::ClusterDns, _) => match dial(&dns) {
+                Ok(transport) => Way { transport, why: format!("the cluster's DNS ({dns}): as configured") },
                 Err(why) => by_proxy(format!("the API server's services proxy: {dns} cannot be used ({why})")),
             },
-            (WayChoice::Ingress, _, Some(address)) => match dial(&address) {
+            (WayChoice::Ingress, Some(address)) => match dial(&address) {
                 Ok(transport) => Way { transport, why: format!("the ingress ({address}): as configured") },
                 Err(why) => by_proxy(format!("the API server's services proxy: {address} cannot be used ({why})")),
             },
-            (WayChoice::Ingress, _, None) => {
+            (WayChoice::Ingress, None) => {
                 by_proxy("the API server's services proxy: the resource has no ingress".to_owned())
             }
-            (WayChoice::Proxy, ..) => by_proxy("the API server's services proxy: as configured".to_owned()),
-            (WayChoice::Automatic, false, Some(address)) => match dial(&address) {
-                Ok(second) => {
-                    let transport = Arc::new(ProxyElseIngress { first: proxy(), second });
-                    let why =
-                        format!("the API server's services proxy; the ingress ({address}) where that is forbidden");
-                    Way { transport, why }
+            (WayChoice::Proxy, _) => by_proxy("the API server's services proxy: as configured".to_owned()),
+            (WayChoice::Automatic, ingress) => {
+                let dns = Some(&dns).filter(|_| self.in_cluster);
+                let nearest = dns.and_then(|address| Some((address, dial(address).ok()?)));
+                let last = ingress.as_ref().and_then(|address| Some((address, dial(address).ok()?)));
+                let mut why = match nearest {
+                    Some((address, _)) => {
+                        format!(
+                            "the cluster's DNS ({address}): this process runs in a pod; else the API server's services proxy"
+                        )
+                    }
+                    None => "the API server's services proxy: this process is outside the cluster".to_owned(),
+                };
+                if let Some((address, _)) = last {
+                    why.push_str(&format!("; the ingress ({address}) where that is forbidden"));
                 }
-                Err(_) => by_proxy("the API server's services proxy: this process is outside the cluster".to_owned()),
-            },
-            (WayChoice::Automatic, false, None) => {
-                by_proxy("the API server's services proxy: this process is outside the cluster".to_owned())
+                let direct = |(_, transport)| Leg { transport, direct: true };
+                let proxy = Leg { transport: proxy(), direct: false };
+                let legs = nearest.map(direct).into_iter().chain([proxy]).chain(last.map(direct));
+                Way { transport: Arc::new(FirstThatGoes { legs: legs.collect(), current: AtomicUsize::new(0) }), why }
             }
         }
     }
 }
 
-/// Through the API server while that is allowed; else by the ingress, from the first refusal on.
+/// One of several ways.
 #[derive(Debug)]
-struct ProxyElseIngress {
-    first: Arc<dyn Transport>,
-    second: Arc<dyn Transport>,
+struct Leg {
+    transport: Arc<dyn Transport>,
+    /// A connection of its own, not through the API server.
+    direct: bool,
 }
 
-impl Transport for ProxyElseIngress {
+impl Leg {
+    /// Nothing was sent, and another way may do better: no connection is made here, or the API server forbids the way.
+    fn is_closed(&self, why: &str) -> bool {
+        self.direct || why.starts_with("missing right")
+    }
+}
+
+/// The first way that is open, until it closes. A request takes another way only if nothing of it was sent on the one before, so that
+/// nothing is done twice.
+#[derive(Debug)]
+struct FirstThatGoes {
+    legs: Vec<Leg>,
+    current: AtomicUsize,
+}
+
+impl FirstThatGoes {
+    fn leg(&self, n: usize) -> Option<&Leg> {
+        self.legs.get(n % self.legs.len().max(1))
+    }
+}
+
+impl Transport for FirstThatGoes {
     fn call(&self, request: flink::Request) -> flink::BoxFuture<'_, Result<flink::Response, TransportError>> {
         Box::pin(async move {
-            match self.first.call(request.clone()).await {
-                // The API server refused before anything was sent on: the other way may be tried without doing anything twice.
-                Err(TransportError::Connect(why)) if why.starts_with("missing right") => {
-                    self.second.call(request).await
+            let first = self.current.load(Ordering::Relaxed);
+            let mut answer = Err(TransportError::Connect("there is no way to it".to_owned()));
+            for n in first..first + self.legs.len() {
+                let Some(leg) = self.leg(n) else { break };
+                answer = leg.transport.call(request.clone()).await;
+                match &answer {
+                    Err(TransportError::Connect(why)) if leg.is_closed(why) => {}
+                    _ => {
+                        self.current.store(n % self.legs.len(), Ordering::Relaxed);
+                        break;
+                    }
                 }
-                other => other,
             }
+            answer
         })
     }
 
     fn target(&self) -> &str {
-        self.first.target()
+        self.leg(self.current.load(Ordering::Relaxed)).map_or("", |leg| leg.transport.target())
     }
 }
 
@@ -153,3 +189,6 @@ impl Transport for ProxyTransport {
         self.proxy.target()
     }
 }
+
+#[cfg(test)]
+mod tests;
