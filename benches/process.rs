@@ -1,5 +1,5 @@
 //! The whole process, measured from outside: `cargo bench --bench process`, or parts of it by their names, of start, keys, demo,
-//! watched and piloted (`cargo bench --bench process -- watched`). `FLIGHTDECK_BIN=PATH` measures another binary.
+//! watched, piloted and kubernetes (`cargo bench --bench process -- watched`). `FLIGHTDECK_BIN=PATH` measures another binary.
 //!
 //! `flightdeck sim` serves the clusters in a process of its own; what is measured is the flightdeck that looks at them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
@@ -11,8 +11,7 @@ mod session;
 #[path = "support/spread.rs"]
 mod spread;
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -33,7 +32,11 @@ fn flightdeck() -> PathBuf {
 /// `flightdeck sim` with its files.
 struct Sim {
     child: Child,
-    url: String,
+    /// The first JobManager's; none if all are reached through the API server only.
+    url: Option<String>,
+    /// The API server.
+    kubernetes: String,
+    kubeconfig: PathBuf,
     /// Kept open: it writes more than is read.
     _output: BufReader<ChildStdout>,
     _dir: tempfile::TempDir,
@@ -48,15 +51,25 @@ impl Sim {
             jobs.div_ceil(8)
         );
         for job in 0..jobs {
-            write!(text, "[[workload]]\nname = \"job-{job:03}\"\ncluster = \"bench\"\n").unwrap();
+            text += &format!("[[workload]]\nname = \"job-{job:03}\"\ncluster = \"bench\"\n");
             for vertex in 0..vertices {
                 let input = match vertex {
                     0 => "source = { rate = { kind = \"constant\", rate = 1000 } }".to_owned(),
                     n => format!("inputs = [{{ from = \"{}\", ship = \"hash\" }}]", name(n - 1)),
                 };
-                write!(text, "[[workload.vertex]]\nname = \"{}\"\ncost = \"700us\"\n{input}\n", name(vertex)).unwrap();
+                text += &format!("[[workload.vertex]]\nname = \"{}\"\ncost = \"700us\"\n{input}\n", name(vertex));
             }
         }
+        Self::of(&text)
+    }
+
+    /// The fleet of `assets/scenarios/fleet.toml`: three sorts of applications, so many of each.
+    fn fleet(copies: usize) -> Self {
+        let text = include_str!("../assets/scenarios/fleet.toml");
+        Self::of(&text.replace("copies = 1000", &format!("copies = {copies}")))
+    }
+
+    fn of(text: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (scenario, kubeconfig) = (dir.path().join("bench.toml"), dir.path().join("kubeconfig"));
         std::fs::write(&scenario, text).unwrap();
@@ -67,9 +80,36 @@ impl Sim {
             .spawn()
             .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut lines = output.by_ref().lines().map_while(Result::ok);
-        let url = lines.find_map(|line| line.strip_prefix("flink")?.split_whitespace().next().map(str::to_owned));
-        Self { child, url: url.expect("the embedded cluster says where it is"), _output: output, _dir: dir }
+        // It says where it is, line by line, up to an empty one.
+        let lines: Vec<String> =
+            output.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+        let said = |what: &str| {
+            let found = lines.iter().find_map(|line| line.strip_prefix(what)?.split_whitespace().next());
+            found.map(str::to_owned)
+        };
+        let (url, kubernetes) = (said("flink"), said("kubernetes").expect("the embedded cluster says where it is"));
+        Self { child, url, kubernetes, kubeconfig, _output: output, _dir: dir }
+    }
+
+    fn url(&self) -> &str {
+        self.url.as_deref().expect("there is a JobManager to reach")
+    }
+
+    /// Changes an annotation of an object.
+    fn touch(&self, path: &str, value: usize) {
+        let body = format!("{{\"metadata\":{{\"annotations\":{{\"bench\":\"{value}\"}}}}}}");
+        let address = self.kubernetes.strip_prefix("http://").unwrap();
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        write!(
+            connection,
+            "PATCH {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Content-Type: application/merge-patch+json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 }
 
@@ -89,7 +129,7 @@ fn start() {
     let sim = Sim::start(20, 3);
     let mut spread = Spread::default();
     for _ in 0..20 {
-        let session = Session::start(&flightdeck(), &["--flink", &sim.url], &[]);
+        let session = Session::start(&flightdeck(), &["--flink", sim.url()], &[]);
         session.until("the first row", |screen| screen.contains("job-001"));
         spread.push(session.started.elapsed());
     }
@@ -152,7 +192,7 @@ fn polls(what: &str, pid: u32, period: Duration) {
 
 /// The loop without a screen, with these options.
 fn headless(sim: &Sim, options: &[&str]) -> Session {
-    let mut arguments = vec!["get", "decisions", "--wait", "10m", "--flink", &sim.url];
+    let mut arguments = vec!["get", "decisions", "--wait", "10m", "--flink", sim.url()];
     arguments.extend(options.iter().flat_map(|option| ["--set", *option]));
     Session::start(&flightdeck(), &arguments, &[])
 }
@@ -164,7 +204,7 @@ fn watched() {
     std::thread::sleep(Duration::from_secs(15));
     polls("200 jobs watched, no screen", session.pid(), Duration::from_secs(10));
     drop(session);
-    let session = Session::start(&flightdeck(), &["--flink", &sim.url, "--set", "loop.mode=off"], &[]);
+    let session = Session::start(&flightdeck(), &["--flink", sim.url(), "--set", "loop.mode=off"], &[]);
     session.until("rows", |screen| screen.contains("job-"));
     std::thread::sleep(Duration::from_secs(12));
     polls("200 jobs watched, the fleet on screen", session.pid(), Duration::from_secs(2));
@@ -185,6 +225,49 @@ fn piloted() {
             1e3 * time.as_secs_f64() / (jobs as f64 * 12.0),
             wakes as f64 / 60.0,
             mebibytes(session.pid(), "VmRSS"),
+        );
+    }
+}
+
+/// Fleets behind an API server, looked at and not piloted: a third of the goal's size and the whole, so that growth shows.
+fn kubernetes() {
+    for copies in [100, 1_000] {
+        let sim = Sim::fleet(copies);
+        let config = sim.kubeconfig.to_str().unwrap();
+        let options = ["-A", "--set", "loop.mode=off"];
+        let session = Session::start(&flightdeck(), &options, &[("KUBECONFIG", config)]);
+        session.until("the first row", |screen| screen.contains("aggregate-"));
+        let first = session.started.elapsed();
+        let all = format!("{}", copies * 3);
+        session.until("every row", |screen| screen.replace(',', "").contains(&all));
+        let (rows, mut meter) = (session.started.elapsed(), Meter::new(session.pid()));
+        std::thread::sleep(Duration::from_secs(60));
+        let (settling, _) = meter.read();
+        std::thread::sleep(Duration::from_secs(30));
+        let (rest, wakes) = meter.read();
+        const CHANGES: usize = 300;
+        let begin = Instant::now();
+        for n in 0..CHANGES {
+            let name = format!("ingest-{}", n % copies + 1);
+            sim.touch(&format!("/apis/flink.apache.org/v1beta1/namespaces/fleet/flinkdeployments/{name}"), n);
+            std::thread::sleep(
+                (begin + Duration::from_millis(100) * n as u32).saturating_duration_since(Instant::now()),
+            );
+        }
+        let (changing, _) = meter.read();
+        let quiet = rest.as_secs_f64() / 30.0 * begin.elapsed().as_secs_f64();
+        println!(
+            "{} deployments: first rows after {:.2} s, all after {:.2} s, {:.1} s of processor time in the first minute; \
+             at rest {:.2} % of a core, {:.0} wake-ups a second; {:.2} ms for a changed object; {:.1} MiB resident ({:.1} at most)",
+            copies * 3,
+            first.as_secs_f64(),
+            rows.as_secs_f64(),
+            settling.as_secs_f64(),
+            100.0 * rest.as_secs_f64() / 30.0,
+            wakes as f64 / 30.0,
+            1e3 * (changing.as_secs_f64() - quiet) / CHANGES as f64,
+            mebibytes(session.pid(), "VmRSS"),
+            mebibytes(session.pid(), "VmHWM"),
         );
     }
 }
@@ -244,8 +327,14 @@ fn main() {
     if wanted.iter().any(|wanted| wanted == FLOOD) {
         return flood();
     }
-    let parts: [Part; 5] =
-        [("start", start), ("keys", keys), ("demo", demo), ("watched", watched), ("piloted", piloted)];
+    let parts: [Part; 6] = [
+        ("start", start),
+        ("keys", keys),
+        ("demo", demo),
+        ("watched", watched),
+        ("piloted", piloted),
+        ("kubernetes", kubernetes),
+    ];
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
             part();
