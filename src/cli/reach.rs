@@ -383,8 +383,7 @@ mod tests {
         nothing_pending.decisions.clear();
         assert!(!decided_otherwise(&nothing_pending));
         let mut unseen = fleet(ReasonCode::AwaitingApproval);
-        let asked = |job: &crate::domain::job::JobView| job.mode == Mode::Manual && job.state == JobState::Running;
-        let scaled = unseen.jobs.iter().position(|job| asked(job)).unwrap();
+        let scaled = unseen.jobs.iter().position(|job| job.name == "orders-enrichment").unwrap();
         Arc::make_mut(&mut unseen.jobs[scaled]).turn = None;
         assert!(!decided_otherwise(&unseen));
         Arc::make_mut(&mut unseen.jobs[scaled]).mode = Mode::Off;
