@@ -15,6 +15,7 @@ pub mod get;
 pub mod journal;
 pub mod log;
 pub mod op;
+pub mod ownership;
 pub mod reach;
 pub mod screens;
 pub mod sim;
@@ -70,8 +71,13 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Decisions(command)) => {
             let (DecisionCommand::Show { reach, .. }
             | DecisionCommand::Approve { reach, .. }
+            | DecisionCommand::Reduce { reach, .. }
             | DecisionCommand::Reject { reach, .. }) = &command;
             with_loop(&cli.global, reach, async |reached| decisions::run(&command, reached).await).await
+        }
+        Some(Command::Ownership(command)) => {
+            let reach = Reach { wait: command.reach().wait.or(Some(Duration::ZERO)), ..command.reach().clone() };
+            with_loop(&cli.global, &reach, async |reached| ownership::run(&command, reached).await).await
         }
         Some(Command::Op(command)) => {
             let reach = Reach { wait: command.reach().wait.or(Some(Duration::ZERO)), ..command.reach().clone() };

@@ -76,6 +76,13 @@ impl Options {
         self.source(id).map_or(id.spec().default, |source| source.text.as_str())
     }
 
+    /// The same, with no vertex allowed above this parallelism.
+    pub fn held_down_to(&self, parallelism: i32) -> Self {
+        let mut options = self.clone();
+        options.vertex_max_parallelism = options.vertex_max_parallelism.min(parallelism);
+        options
+    }
+
     /// The vertices the user excluded from scaling. Texts that are no id match no vertex, as in the operator.
     pub fn excluded_vertices(&self) -> BTreeSet<VertexId> {
         let ids = self.vertex_exclude_ids.iter();

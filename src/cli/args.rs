@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::eval::EvalArgs;
 use super::journal::JournalCommand;
 use super::op::OpCommand;
+use super::ownership::OwnershipCommand;
 use super::sim::SimArgs;
 use crate::config::Layers;
 use crate::domain::decision::DecisionId;
@@ -98,6 +99,9 @@ pub enum Command {
     /// Approve, reject or show a scaling decision
     #[command(subcommand)]
     Decisions(DecisionCommand),
+    /// Who scales a job; take it over from the operator's autoscaler, or hand it back
+    #[command(subcommand)]
+    Ownership(OwnershipCommand),
     /// Savepoint, stop, redeploy, suspend, shut down: as plans that are shown, confirmed and followed
     #[command(subcommand)]
     Op(OpCommand),
@@ -192,6 +196,17 @@ pub enum DecisionCommand {
     },
     /// Approve a pending decision: the job is rescaled
     Approve {
+        /// Its id: 8 hexadecimal digits
+        id: DecisionId,
+        /// Do not ask; needed when standard input is no terminal
+        #[arg(long, short = 'y')]
+        yes: bool,
+        /// How to reach a control loop
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Propose what fits into the cluster instead of a pending decision that does not fit
+    Reduce {
         /// Its id: 8 hexadecimal digits
         id: DecisionId,
         /// Do not ask; needed when standard input is no terminal

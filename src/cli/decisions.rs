@@ -39,6 +39,14 @@ pub async fn run(command: &DecisionCommand, reached: &Reached) -> Done {
             let stage = reached.command(Intent::Approve { decision: *id }, &decision).await?;
             ended(stage, &format!("decision {id}"))
         }
+        DecisionCommand::Reduce { id, yes, .. } => {
+            let (snapshot, decision) = reached.decision(*id).await?;
+            must_be_open(&decision)?;
+            eprint!("{}", printable(&summary(&decision, &snapshot)));
+            confirm(*yes, "reduce to what fits")?;
+            let stage = reached.command(Intent::Reduce { decision: *id }, &decision).await?;
+            ended(stage, &format!("decision {id}"))
+        }
         DecisionCommand::Reject { id, reason, yes, .. } => {
             let (snapshot, decision) = reached.decision(*id).await?;
             must_be_open(&decision)?;
@@ -59,7 +67,7 @@ fn must_be_open(decision: &Decision) -> Done {
 }
 
 /// Asks on a terminal; without one `--yes` is needed. Only the word `yes` or `y` counts.
-fn confirm(yes: bool, verb: &str) -> Done {
+pub(super) fn confirm(yes: bool, verb: &str) -> Done {
     if yes {
         return Ok(());
     }
@@ -77,7 +85,8 @@ fn confirm(yes: bool, verb: &str) -> Done {
     }
 }
 
-fn ended(stage: CommandStage, subject: &str) -> Done {
+/// What a command came to, as the end of the program.
+pub(super) fn ended(stage: CommandStage, subject: &str) -> Done {
     match stage {
         CommandStage::Observed => {
             println!("{subject}: done");
@@ -108,6 +117,9 @@ fn summary(d: &Decision, snapshot: &Snapshot) -> String {
         .prediction
         .catch_up
         .map_or(", backlog not expected to go".to_owned(), |c| format!(", caught up {} later", format::age(c)));
+    if let Some(answer) = &d.capacity {
+        out += &format!("\n  room: {}", answer.sentence());
+    }
     out += &format!(
         "\n  data {} old, proposed {} ago\n",
         format::age(age(d.data_at, snapshot.at)),

@@ -241,6 +241,14 @@ impl Reached {
         self.give(intent, Some(decision.target.clone())).await
     }
 
+    /// Gives a command about a job as it was seen and follows it to its end.
+    ///
+    /// # Errors
+    /// If the loop ends first.
+    pub async fn about(&self, intent: Intent, target: Target) -> Result<CommandStage, Failure> {
+        self.give(intent, Some(target)).await
+    }
+
     /// Gives an order about a plan and follows it to its end.
     ///
     /// # Errors

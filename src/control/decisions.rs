@@ -311,6 +311,29 @@ impl Book {
         Ok(())
     }
 
+    /// A person asks for what fits instead: the pending decision gives way to the reduced one.
+    ///
+    /// # Errors
+    /// If there is no such decision, or it is not pending.
+    pub fn reduce(
+        &mut self,
+        id: DecisionId,
+        candidate: Candidate,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<DecisionId, Refusal> {
+        self.pending(id, "reduced")?;
+        let new = candidate.id();
+        if new == id {
+            self.refresh(id, candidate, at);
+            return Ok(id);
+        }
+        let why = "reduced to what fits into the cluster".to_owned();
+        self.enter(id, DecisionState::Superseded { by: Some(new), why }, at, by);
+        self.open(new, candidate, at);
+        Ok(new)
+    }
+
     /// The evaluation with fresh data that follows an approval: `None` if nothing is proposed any more, with `why`.
     pub fn reevaluate(
         &mut self,

@@ -153,6 +153,8 @@ pub(super) struct Pilot {
     documents: Option<Observed<Arc<ResourceDocuments>>>,
     /// A take-over or hand-back that was accepted: its command, and the generation in which it is seen.
     switching: Option<Switching>,
+    /// A person wants what fits of what is proposed, in this run of the job.
+    within_room: Option<RunId>,
     /// The operator's lifecycle state, and since when.
     lifecycle: (Option<String>, Timestamp),
     /// Decisions that were written to the resource from here.
@@ -244,6 +246,7 @@ impl Pilot {
             problems: None,
             problems_owed: true,
             book: Book::new(rules),
+            within_room: None,
             chase: None,
             progress: None,
             told: None,

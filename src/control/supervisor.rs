@@ -203,6 +203,7 @@ fn route(shared: &Arc<Shared>, command: Command) {
         Intent::Approve { decision }
         | Intent::Reject { decision, .. }
         | Intent::Snooze { decision, .. }
+        | Intent::Reduce { decision }
         | Intent::Preview { decision } => match board.job_of(*decision) {
             Some(job) => job,
             None => return refuse(format!("there is no decision {decision}")),

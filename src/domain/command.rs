@@ -64,6 +64,11 @@ pub enum Intent {
         /// Which.
         decision: DecisionId,
     },
+    /// Propose what fits into the cluster instead of a pending decision that does not fit.
+    Reduce {
+        /// Which.
+        decision: DecisionId,
+    },
     /// Switch a job from the operator's autoscaler to manual, keeping what runs now.
     TakeOver {
         /// Which job.

@@ -11,7 +11,7 @@ use super::explanation::Explanation;
 use super::freshness::Observed;
 use super::health::Health;
 use super::ids::{ClusterKey, JobId, JobKey, RunId, SourceId, VertexId};
-use super::kubernetes::ResourceView;
+use super::kubernetes::{KubeAction, ResourceView};
 use super::memory::{MemoryConfiguration, MemoryOutlook, PoolUsage};
 use super::plan::SavepointFormat;
 use super::pods::PodsView;
@@ -507,6 +507,16 @@ pub struct JobView {
     pub resource: Option<Arc<ResourceView>>,
     /// What is under way, in one sentence ("rescaling: waiting for a checkpoint, 12 s").
     pub progress: Option<String>,
+}
+
+impl JobView {
+    /// The right that a change of its resource takes.
+    pub fn patch_right(&self) -> KubeAction {
+        match self.kind {
+            JobKind::FlinkSessionJob => KubeAction::PatchSessionJob,
+            JobKind::FlinkDeployment | JobKind::SessionCluster | JobKind::FlinkJob => KubeAction::PatchDeployment,
+        }
+    }
 }
 
 /// Which scheduler a cluster runs.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::capacity::CapacityView;
-use super::decision::DecisionId;
+use super::decision::{DecisionId, Target};
 use super::freshness::Observed;
 use super::ids::{SourceId, VertexId};
 use super::pods::EventRow;
@@ -331,6 +331,8 @@ pub struct ResourceView {
     pub events: Option<Observed<Arc<Vec<Arc<EventRow>>>>>,
     /// Its documents, while somebody looks.
     pub documents: Option<Observed<Arc<ResourceDocuments>>>,
+    /// What a take-over or a hand-back is about, as it is now.
+    pub target: Option<Target>,
     /// It can be taken over to manual now.
     pub can_take_over: bool,
     /// It can be handed back to the operator's autoscaler now.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use crate::domain::decision::DecisionState;
 use crate::domain::job::Realization;
+use crate::domain::kubernetes::KubeAction;
 
 use super::model::Model;
 use super::screens::Screen;
@@ -116,6 +117,9 @@ macro_rules! actions {
 actions! {
     Approve "approve" "approve" Decide Restarts Decision ["a"],
     Reject "reject" "reject with a reason" Decide Effect Decision ["R"],
+    Reduce "reduce" "reduce to what fits" Decide Effect Decision ["F"],
+    TakeOver "take-over" "take over from the operator's autoscaler" Decide Restarts Job ["t"],
+    HandBack "hand-back" "hand back to the operator's autoscaler" Decide Effect Job ["b"],
     Snooze "snooze" "snooze" Decide Effect Decision ["S"],
 
     Up "up" "up" Move Local Nothing ["k", "up"],
@@ -137,6 +141,15 @@ actions! {
     Problems "problems" "problems" Go Local Job ["4", "g p"],
     Checkpoints "checkpoints" "checkpoints" Go Local Job ["5", "g c"],
     TaskManagers "task-managers" "TaskManagers" Go Local Job ["6", "g t"],
+    Pods "pods" "pods" Go Local Job ["0", "g P"],
+    PodLog "pod-log" "log of the selected pod, or of the JobManager" Go Local Job ["L", "g L"],
+    Events "events" "events of the job and its pods" Go Local Job ["E", "g e"],
+    AllEvents "all-events" "events of everything" Go Local Nothing ["g E"],
+    Resource "resource" "resource: what differs, spec, status" Go Local Job ["y", "g y"],
+    Ownership "ownership" "ownership: who scales this job" Go Local Job ["w", "g w"],
+    Contexts "contexts" "another context or all namespaces" Go Local Nothing ["g x"],
+    Capacity "capacity" "capacity: nodes and who uses them" Go Local Nothing ["C", "g n"],
+    Cluster "kubernetes" "Kubernetes: operator, watches, rights" Go Local Nothing ["K", "g k"],
     Decisions "decisions" "decisions" Go Local Nothing ["7", "g i"],
     Decision "decision" "decision of this job" Go Local Decision ["d", "g d"],
     Log "log" "the program's log" Go Local Nothing ["8", "g l"],
@@ -150,6 +163,10 @@ actions! {
     Pause "pause" "freeze the picture, or go on" View Local Nothing ["p"],
     Expand "expand" "pane over the whole screen" View Local Nothing ["e"],
     Chart "chart" "next metric of the chart" View Local Nothing ["m"],
+    NextMatch "next-match" "next place of what is searched for" View Local Nothing ["n"],
+    PreviousMatch "previous-match" "the place before" View Local Nothing ["N"],
+    Follow "follow" "hold the log of a pod, or follow it" View Local Nothing ["f"],
+    Previous "previous" "log of the container before its restart" View Local Nothing ["B"],
     UnfoldAll "unfold-all" "unfold everything" View Local Nothing ["z o"],
     FoldAll "fold-all" "fold everything" View Local Nothing ["z c"],
     Refresh "refresh" "ask the sources again now" View Local Nothing ["r"],
@@ -187,36 +204,71 @@ impl Action {
         }
         match self.needs_target() {
             Target::Nothing => {}
-            Target::Job if model.job().is_none() => return no("no job is selected"),
+            Target::Job if model.job().is_none() => {
+                return no(if model.on_blue_green() { ONLY_TO_LOOK_AT } else { "no job is selected" });
+            }
             Target::Decision if model.decision().is_none() => {
                 return no(if model.job().is_some() { "this job has no decision" } else { "no decision is selected" });
             }
             Target::Job | Target::Decision => {}
         }
         match self {
-            Self::Approve | Self::Reject | Self::Snooze => decide(self, model),
+            Self::Approve | Self::Reject | Self::Snooze | Self::Reduce => decide(self, model),
+            Self::TakeOver | Self::HandBack => ownership(self, model),
+            Self::Contexts => match model.latest().kubernetes.first() {
+                None => no("no Kubernetes cluster is looked at"),
+                Some(kube) if kube.contexts.is_empty() => no("no kubeconfig with contexts is in use"),
+                Some(_) if !model.in_flight.is_empty() => no("commands are under way on this one"),
+                Some(_) => Ok(()),
+            },
             Self::Up | Self::Down | Self::Top | Self::Bottom | Self::HalfUp | Self::HalfDown => Ok(()),
             Self::Left | Self::Right | Self::UnfoldAll | Self::FoldAll => match model.screen() {
                 Screen::Job(_) | Screen::Decision(_) | Screen::Problems(_) | Screen::Checkpoints(_) => Ok(()),
-                Screen::Fleet | Screen::Memory(_) | Screen::TaskManagers(_) | Screen::Decisions | Screen::Log => {
-                    no("nothing to unfold on this screen")
-                }
+                Screen::PodLog(_) | Screen::Resource(_) if matches!(self, Self::Left | Self::Right) => Ok(()),
+                Screen::Fleet
+                | Screen::Memory(_)
+                | Screen::TaskManagers(_)
+                | Screen::Pods(_)
+                | Screen::PodLog(_)
+                | Screen::Events(_)
+                | Screen::AllEvents
+                | Screen::Resource(_)
+                | Screen::Ownership(_)
+                | Screen::Capacity
+                | Screen::Cluster
+                | Screen::Decisions
+                | Screen::Log => no("nothing to unfold on this screen"),
             },
             Self::Open => match model.screen() {
-                Screen::Fleet | Screen::Decisions if !model.has_selection() => no("nothing is selected"),
-                Screen::Memory(_) | Screen::TaskManagers(_) | Screen::Log => no("nothing to open on this screen"),
+                Screen::Fleet | Screen::Decisions | Screen::Pods(_) if !model.has_selection() => {
+                    no("nothing is selected")
+                }
+                Screen::Fleet if model.job().is_none() => no(ONLY_TO_LOOK_AT),
+                Screen::Pods(_) => Self::PodLog.available(model),
+                Screen::Memory(_)
+                | Screen::TaskManagers(_)
+                | Screen::PodLog(_)
+                | Screen::Events(_)
+                | Screen::AllEvents
+                | Screen::Resource(_)
+                | Screen::Ownership(_)
+                | Screen::Capacity
+                | Screen::Cluster
+                | Screen::Log => no("nothing to open on this screen"),
                 _ => Ok(()),
             },
             Self::NextPane => match model.screen() {
-                Screen::Job(_) | Screen::Memory(_) => Ok(()),
-                _ => no("only on the screens of a job and of its memory"),
+                Screen::Job(_) | Screen::Memory(_) | Screen::PodLog(_) | Screen::Resource(_) => Ok(()),
+                _ => no("this screen has one pane only"),
             },
             Self::Expand | Self::Chart => match model.screen() {
                 Screen::Job(_) => Ok(()),
                 _ => no("only on the screen of a job"),
             },
             Self::Filter => match model.screen() {
-                Screen::Decision(_) | Screen::Log => no("nothing to filter on this screen"),
+                Screen::Decision(_) | Screen::Ownership(_) | Screen::Cluster | Screen::Log => {
+                    no("nothing to filter on this screen")
+                }
                 _ => Ok(()),
             },
             Self::Sort | Self::Reverse => match model.screen() {
@@ -261,8 +313,21 @@ impl Action {
             },
             Self::Refresh => match () {
                 () if model.loop_ended() => no("the control loop has ended"),
+                () if *model.screen() == Screen::Cluster => Ok(()),
                 () if model.job().is_none() && !model.some_source_is_lost() => no("no job is selected"),
                 () => Ok(()),
+            },
+            Self::PodLog => pod_log(model),
+            Self::NextMatch | Self::PreviousMatch => match model.screen() {
+                Screen::Resource(_) if model.filter().text.is_empty() => {
+                    no(format!("nothing is searched for; {} searches", model.keymap().key_text(Self::Filter)))
+                }
+                Screen::Resource(_) => Ok(()),
+                _ => no("only on the screen of a resource"),
+            },
+            Self::Follow | Self::Previous => match model.screen() {
+                Screen::PodLog(_) => Ok(()),
+                _ => no("only on the log of a pod"),
             },
             Self::Notices => {
                 if model.shown().notices.is_empty() {
@@ -278,6 +343,13 @@ impl Action {
             | Self::Problems
             | Self::Checkpoints
             | Self::TaskManagers
+            | Self::Pods
+            | Self::Events
+            | Self::AllEvents
+            | Self::Resource
+            | Self::Ownership
+            | Self::Capacity
+            | Self::Cluster
             | Self::Decisions
             | Self::Decision
             | Self::Log
@@ -327,6 +399,58 @@ impl Action {
             ],
             Screen::Memory(_) => &[(Self::NextPane, "advice"), JOB, COPY, FILTER, BACK],
             Screen::TaskManagers(_) => &[JOB, COPY, FILTER, BACK],
+            Screen::Pods(_) => &[
+                (Self::Open, "log"),
+                (Self::Events, "events"),
+                (Self::Resource, "resource"),
+                (Self::CopyName, "copy name"),
+                FILTER,
+                JOB,
+                BACK,
+            ],
+            Screen::PodLog(_) => &[
+                (Self::Filter, "filter"),
+                (Self::Follow, "hold/follow"),
+                (Self::Previous, "previous"),
+                (Self::NextPane, "container"),
+                (Self::Bottom, "newest"),
+                (Self::Right, "pan"),
+                BACK,
+            ],
+            Screen::Events(_) => &[
+                FILTER,
+                (Self::Pods, "pods"),
+                (Self::Resource, "resource"),
+                (Self::AllEvents, "of everything"),
+                JOB,
+                BACK,
+            ],
+            Screen::AllEvents => &[FILTER, BACK],
+            Screen::Ownership(_) => &[
+                (Self::TakeOver, "take over"),
+                (Self::HandBack, "hand back"),
+                (Self::Resource, "resource"),
+                (Self::Events, "events"),
+                JOB,
+                BACK,
+            ],
+            Screen::Capacity => &[FILTER, (Self::Cluster, "Kubernetes"), (Self::Decisions, "decisions"), BACK],
+            Screen::Cluster => &[
+                (Self::Refresh, "ask again"),
+                (Self::Contexts, "contexts"),
+                (Self::Capacity, "capacity"),
+                (Self::AllEvents, "events"),
+                BACK,
+            ],
+            Screen::Resource(_) => &[
+                (Self::Filter, "search"),
+                (Self::NextMatch, "next"),
+                (Self::NextPane, "part"),
+                (Self::Right, "pan"),
+                (Self::Events, "events"),
+                (Self::Pods, "pods"),
+                BACK,
+            ],
             Screen::Problems(_) | Screen::Checkpoints(_) => &[OPEN, JOB, COPY, FILTER, BACK],
             Screen::Decisions => &[OPEN, APPROVE, REJECT, SNOOZE, FILTER, SORT, BACK],
             Screen::Decision(_) => {
@@ -334,6 +458,40 @@ impl Action {
             }
             Screen::Log => &[(Self::HalfUp, "older"), (Self::HalfDown, "newer"), (Self::Bottom, "newest"), BACK],
         }
+    }
+}
+
+/// What is said of a row without actions.
+const ONLY_TO_LOOK_AT: &str = "a FlinkBlueGreenDeployment is only to look at: its deployments have rows of their own";
+
+/// Whether a job can be given to somebody else now.
+fn ownership(action: Action, model: &Model) -> Result<(), Unavailable> {
+    let Some(job) = model.job().and_then(|job| model.latest().job(&job.key)) else { return no("no job is selected") };
+    let Some(resource) = &job.resource else { return no("no operator manages this job") };
+    if let Some(owner) = &resource.owned_by {
+        return no(format!("FlinkBlueGreenDeployment {owner} owns it: it must be changed there"));
+    }
+    let possible = if action == Action::TakeOver { resource.can_take_over } else { resource.can_hand_back };
+    match (possible, action) {
+        (false, Action::TakeOver) => return no("the operator's autoscaler does not act on this job"),
+        (false, _) => return no("the operator's autoscaler acts already, or is not set up for this job"),
+        (true, _) => {}
+    }
+    if model.in_flight.iter().any(|f| f.command.target.as_ref().is_some_and(|target| target.job == job.key)) {
+        return no("a command on this job is under way");
+    }
+    model.latest().missing_right(job, job.patch_right()).map_or(Ok(()), no)
+}
+
+/// Whether a log can be read.
+fn pod_log(model: &Model) -> Result<(), Unavailable> {
+    let Some(job) = model.job() else { return no("no job is selected") };
+    if let Some(why) = model.shown().missing_right(job, KubeAction::ReadLogs) {
+        return no(why);
+    }
+    match model.pod() {
+        Some(_) => Ok(()),
+        None => no("no pod of this job is known"),
     }
 }
 
@@ -348,13 +506,27 @@ fn decide(action: Action, model: &Model) -> Result<(), Unavailable> {
     if let Some(under_way) = model.in_flight_on(decision.id) {
         return no(format!("{under_way} of decision {} is under way", decision.id));
     }
+    if action == Action::Reduce {
+        return match &decision.capacity {
+            None => no("whether it fits is not known"),
+            Some(answer) if answer.fits() => no("it fits as it is"),
+            Some(answer) if answer.fitting == 0 => no("nothing of it fits"),
+            Some(_) => Ok(()),
+        };
+    }
     if action != Action::Approve {
         return Ok(());
     }
     if let Some(why) = &decision.blocked {
         return no(why.clone());
     }
-    match model.latest().job(&decision.target.job).map(|job| &job.realization) {
+    let job = model.latest().job(&decision.target.job);
+    if let Some(job) = job.filter(|job| matches!(job.realization, Realization::PatchResource { .. }))
+        && let Some(why) = model.latest().missing_right(job, job.patch_right())
+    {
+        return no(why);
+    }
+    match job.map(|job| &job.realization) {
         None => no("its job is gone"),
         Some(Realization::AdviseOnly { why }) => no(why.clone()),
         Some(Realization::PatchResource { .. } | Realization::ResourceRequirements) => Ok(()),

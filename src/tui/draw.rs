@@ -76,7 +76,8 @@ fn compose(frame: &mut Frame, model: &mut Model, body_of: impl FnOnce(&mut Frame
     }
 }
 
-fn draw_screen(frame: &mut Frame, area: Rect, ctx: &Ctx, screen: &Screen, views: &mut Views) {
+/// Draws the screen in front.
+pub(super) fn draw_screen(frame: &mut Frame, area: Rect, ctx: &Ctx, screen: &Screen, views: &mut Views) {
     match screen {
         Screen::Fleet => screens::fleet::draw(frame, area, ctx, &mut views.fleet),
         Screen::Job(key) => screens::job::draw(frame, area, ctx, key, views.job.of(key)),
@@ -84,6 +85,14 @@ fn draw_screen(frame: &mut Frame, area: Rect, ctx: &Ctx, screen: &Screen, views:
         Screen::Problems(key) => screens::problems::draw(frame, area, ctx, key, views.problems.of(key)),
         Screen::Checkpoints(key) => screens::checkpoints::draw(frame, area, ctx, key, views.checkpoints.of(key)),
         Screen::TaskManagers(key) => screens::task_managers::draw(frame, area, ctx, key, views.task_managers.of(key)),
+        Screen::Pods(key) => screens::pods::draw(frame, area, ctx, key, views.pods.of(key)),
+        Screen::PodLog(key) => screens::pod_log::draw(frame, area, ctx, key, views.pod_log.of(key)),
+        Screen::Events(key) => screens::events::draw(frame, area, ctx, Some(key), views.events.of(key)),
+        Screen::AllEvents => screens::events::draw(frame, area, ctx, None, &mut views.all_events),
+        Screen::Resource(key) => screens::resource::draw(frame, area, ctx, key, views.resource.of(key)),
+        Screen::Ownership(key) => screens::ownership::draw(frame, area, ctx, key, views.ownership.of(key)),
+        Screen::Capacity => screens::capacity::draw(frame, area, ctx, &mut views.capacity),
+        Screen::Cluster => screens::cluster::draw(frame, area, ctx, &mut views.cluster),
         Screen::Decisions => screens::decisions::draw(frame, area, ctx, &mut views.decisions),
         Screen::Decision(id) => screens::decision::draw(frame, area, ctx, *id, views.decision.of(id)),
         Screen::Log => {
@@ -108,6 +117,7 @@ fn draw_overlay(frame: &mut Frame, hints: Rect, overlay: &mut Overlay, ctx: &Ctx
         Overlay::Help(help) => help.draw(frame, model),
         Overlay::Prompt(prompt) => prompt.draw(frame, ctx.theme),
         Overlay::Confirm(confirm) => confirm.draw(frame, ctx),
+        Overlay::Contexts(contexts) => contexts.draw(frame, ctx),
         Overlay::Quit => {
             let count = model.in_flight.len();
             let text = format!(

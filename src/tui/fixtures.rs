@@ -1,5 +1,7 @@
 //! Snapshots as a real fleet gives them, for tests of what is drawn: a night with one of every kind of trouble.
 
+mod kubernetes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ use crate::domain::snapshot::{Notice, Snapshot, SourceKind, SourceState, SourceV
 use crate::domain::topology::{Input, ShipStrategy, Topology, Vertex};
 use crate::domain::units::Unit;
 use crate::domain::window::{GlobalSample, MetricWindow, Sample, VertexSample, WindowStatus};
+
+pub(crate) use kubernetes::{on_kubernetes, preview};
 
 pub(crate) fn now() -> Timestamp {
     "2026-03-01T03:12:40Z".parse().unwrap()
@@ -751,7 +755,7 @@ pub(crate) fn many(count: u32) -> Snapshot {
 
 /// Names and texts that nobody should have written.
 pub(crate) fn hostile() -> Snapshot {
-    let mut snapshot = fleet();
+    let mut snapshot = on_kubernetes();
     let names = [
         "\u{1b}[2Jpwned\u{7}",
         "請求書処理パイプライン請求書処理パイプライン請求書処理",
@@ -783,6 +787,7 @@ pub(crate) fn hostile() -> Snapshot {
                 .for_each(|p| (p.root_message, p.stack) = ((*name).into(), format!("{name}\n\t{name}")));
         }
     }
+    kubernetes::make_hostile(&mut snapshot, &names);
     for (decision, name) in snapshot.decisions.iter_mut().zip(names.iter().cycle()) {
         let decision = Arc::make_mut(decision);
         decision.target.name = (*name).into();

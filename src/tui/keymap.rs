@@ -232,7 +232,7 @@ mod tests {
         let map = Keymap::default();
         assert_eq!(map.meaning(&keys("g")), Meaning::Prefix);
         assert_eq!(map.meaning(&keys("g g")), Meaning::Action(Action::Top));
-        assert_eq!(map.meaning(&keys("g x")), Meaning::Nothing);
+        assert_eq!(map.meaning(&keys("g z")), Meaning::Nothing);
         let following: Vec<Action> = map.following(&keys("c")).map(|(_, action)| action).collect();
         assert_eq!(following, [Action::CopyId, Action::CopyName, Action::CopyVertex, Action::CopyUrl]);
     }

@@ -15,6 +15,7 @@ use crate::domain::decision::{Decision, DecisionId, DecisionState};
 use crate::domain::health::Severity;
 use crate::domain::ids::JobKey;
 use crate::domain::job::{JobView, Mode, Ownership};
+use crate::domain::pods::LogQuery;
 use crate::domain::snapshot::{Snapshot, SourceState};
 
 use super::action::{Action, Unavailable};
@@ -22,7 +23,7 @@ use super::event::Key;
 use super::filter::Filter;
 use super::keymap::Keymap;
 use super::overlays::Overlay;
-use super::screens::{Ctx, NextChange, Screen};
+use super::screens::{Ctx, NextChange, PodKey, Screen, fleet, pod_log};
 use super::theme::{Slot, Theme};
 
 pub use places::{Places, Views};
@@ -272,7 +273,7 @@ impl Model {
         match self.screen() {
             Screen::Fleet => self.shown.job(self.views.fleet.list.selected.as_ref()?),
             Screen::Decisions | Screen::Decision(_) => self.shown.job(&self.decision()?.target.job),
-            Screen::Log => None,
+            Screen::Log | Screen::AllEvents | Screen::Capacity | Screen::Cluster => None,
             screen => self.shown.job(screen.job()?),
         }
     }
@@ -283,7 +284,7 @@ impl Model {
             Screen::Decisions => self.shown.decision(self.views.decisions.list.selected?),
             Screen::Decision(id) => self.shown.decision(*id),
             Screen::Fleet => self.shown.decision_of(self.views.fleet.list.selected.as_ref()?),
-            Screen::Log => None,
+            Screen::Log | Screen::AllEvents | Screen::Capacity | Screen::Cluster => None,
             screen => self.shown.decision_of(screen.job()?),
         }
     }
@@ -293,6 +294,7 @@ impl Model {
         match self.screen() {
             Screen::Fleet => self.views.fleet.list.selected.is_some(),
             Screen::Decisions => self.views.decisions.list.selected.is_some(),
+            Screen::Pods(_) => self.views.pods.view.list.selected.is_some(),
             _ => true,
         }
     }
@@ -326,7 +328,8 @@ impl Model {
     pub(super) fn set_filter(&mut self, text: &str) {
         let state = self.filters.entry(self.places.screen().title()).or_default();
         text.clone_into(&mut state.text);
-        match Filter::parse(text) {
+        let searches = self.places.screen().searches();
+        match Filter::parse(if searches { "" } else { text }) {
             Ok(parsed) => {
                 state.parsed = parsed;
                 state.error = None;
@@ -363,6 +366,7 @@ impl Model {
         self.in_flight.iter().find_map(|flight| match &flight.command.intent {
             Intent::Approve { decision: of }
             | Intent::Reject { decision: of, .. }
+            | Intent::Reduce { decision: of }
             | Intent::Snooze { decision: of, .. }
                 if *of == decision =>
             {
@@ -388,6 +392,41 @@ impl Model {
         keys
     }
 
+    /// The log that is on screen. A filter that is still being typed is not read for: it narrows what was read.
+    fn log_on_screen(&self) -> Option<LogQuery> {
+        let Screen::PodLog(key) = self.screen() else { return None };
+        let source = self.shown.job(&key.job)?.source.clone();
+        let filter = match self.overlay() {
+            Some(Overlay::Filter { before, .. }) => before,
+            _ => &self.filter().text,
+        };
+        let next = NextChange::default();
+        Some(pod_log::query(&self.ctx(&next), key, &self.views.pod_log.view, source, filter))
+    }
+
+    /// The selected row is a FlinkBlueGreenDeployment, which is only to look at.
+    pub fn on_blue_green(&self) -> bool {
+        matches!(self.screen(), Screen::Fleet)
+            && self.views.fleet.list.selected.as_ref().is_some_and(|key| fleet::blue_green(&self.shown, key).is_some())
+    }
+
+    /// The pod whose log would be opened: the selected one, or the JobManager of the job.
+    pub fn pod(&self) -> Option<PodKey> {
+        if let Screen::PodLog(key) = self.screen() {
+            return Some(key.clone());
+        }
+        let job = self.job()?;
+        let pods = &self.shown.cluster(&job.cluster)?.pods.as_ref()?.value.pods;
+        let pod = match self.screen() {
+            Screen::Pods(_) => {
+                let selected = self.views.pods.view.list.selected.as_ref()?;
+                pods.iter().find(|pod| pod.name == *selected)?
+            }
+            _ => pods.first()?,
+        };
+        Some(PodKey { job: job.key.clone(), namespace: pod.namespace.clone(), pod: pod.name.clone() })
+    }
+
     /// What a copy action would copy.
     pub fn copyable(&self, action: Action) -> Option<String> {
         if action == Action::CopyUrl {
@@ -398,6 +437,8 @@ impl Model {
             Screen::Decisions | Screen::Decision(_) if id => Some(self.decision()?.id.to_string()),
             Screen::Memory(_) => self.views.memory.view.list.selected.clone(),
             Screen::TaskManagers(_) => self.views.task_managers.view.list.selected.clone(),
+            Screen::Pods(_) => self.views.pods.view.list.selected.clone(),
+            Screen::PodLog(key) => Some(key.pod.clone()),
             Screen::Checkpoints(_) if id => Some(self.views.checkpoints.view.list.selected?.to_string()),
             Screen::Job(_) if action == Action::CopyVertex => Some(self.views.job.view.list.selected?.to_string()),
             _ if action == Action::CopyVertex => None,
@@ -518,6 +559,7 @@ impl Model {
             now: self.frame_time(),
             utc: self.utc,
             filter: &self.filter().parsed,
+            typed: &self.filter().text,
             frozen: self.frozen,
             next,
         }
@@ -551,6 +593,11 @@ impl Model {
             checkpoints: on_job || matches!(screen, Screen::Checkpoints(_)),
             job,
             rows: if matches!(screen, Screen::Fleet) { self.rows_on_screen() } else { Vec::new() },
+            events: matches!(screen, Screen::Events(_) | Screen::Ownership(_)),
+            all_events: matches!(screen, Screen::AllEvents),
+            documents: matches!(screen, Screen::Resource(_)),
+            capacity: matches!(screen, Screen::Capacity),
+            log: self.log_on_screen(),
             ..Interest::default()
         }
     }

@@ -3,6 +3,7 @@
 //! Owns the state of each overlay, what a key means in it, and how it is drawn. What follows from it is done by `update`.
 
 pub mod confirm;
+pub mod contexts;
 pub mod help;
 pub mod line;
 pub mod palette;
@@ -15,7 +16,8 @@ use crate::tui::action::Action;
 use crate::tui::event::{Code, Key};
 use crate::tui::screens::Scroll;
 
-pub use confirm::Confirm;
+pub use confirm::{About, Confirm};
+pub use contexts::Contexts;
 pub use help::Help;
 pub use line::Line;
 pub use palette::Palette;
@@ -39,6 +41,8 @@ pub enum Overlay {
     Prompt(Prompt),
     /// A question before an action with consequences.
     Confirm(Box<Confirm>),
+    /// Which context to look at.
+    Contexts(Contexts),
     /// Whether to end the program although commands are under way.
     Quit,
     /// The header's notices in full.
@@ -62,6 +66,8 @@ pub enum Reply {
     Answered(Ask, String),
     /// The action was confirmed; the overlay closes.
     Confirmed,
+    /// This context and its namespaces (none for all) are to be looked at; the overlay closes.
+    Context(String, Vec<String>),
     /// The program ends.
     Quit,
 }
@@ -80,6 +86,7 @@ impl Overlay {
             Self::Help(help) => help.key(key),
             Self::Prompt(prompt) => prompt.key(key),
             Self::Confirm(confirm) => confirm.key(key, monotonic),
+            Self::Contexts(contexts) => contexts.key(key),
             Self::Quit => match key.code {
                 Code::Char('y') => Reply::Quit,
                 Code::Esc | Code::Char('n' | 'q') => Reply::Close,
@@ -121,6 +128,10 @@ impl Overlay {
             }
             Self::Confirm(confirm) => {
                 confirm.pasted();
+                Reply::Stay
+            }
+            Self::Contexts(contexts) => {
+                contexts.line.paste(text);
                 Reply::Stay
             }
             Self::Quit | Self::Notices(_) => Reply::Stay,

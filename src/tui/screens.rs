@@ -12,18 +12,26 @@
 //! view's list; `draw` reads that list, builds only the rows that are visible, and writes nothing but scroll positions and
 //! `page` (how many rows were visible). Drawing does no I/O, takes no lock and reads no clock: "now" is `ctx.now`.
 
+pub mod capacity;
 pub mod checkpoints;
+pub mod cluster;
 pub mod decision;
 pub mod decisions;
 #[cfg(test)]
 #[path = "screens/tests.rs"]
 mod drawn;
+pub mod events;
 pub mod fleet;
 pub mod job;
+mod kube;
 pub mod log;
 pub mod memory;
+pub mod ownership;
 mod parts;
+pub mod pod_log;
+pub mod pods;
 pub mod problems;
+pub mod resource;
 mod series;
 pub mod task_managers;
 
@@ -40,6 +48,15 @@ use super::filter::Filter;
 use super::format;
 use super::theme::Theme;
 
+pub use capacity::CapacityScreenView;
+pub use cluster::ClusterScreenView;
+pub use events::EventsView;
+pub use ownership::OwnershipScreenView;
+pub use parts::ownership as owner;
+pub use pod_log::{PodKey, PodLogView};
+pub use pods::PodsView;
+pub use resource::ResourceScreenView;
+
 /// What a frame may read.
 #[derive(Debug, Clone, Copy)]
 pub struct Ctx<'a> {
@@ -53,6 +70,8 @@ pub struct Ctx<'a> {
     pub utc: bool,
     /// The filter of this screen.
     pub filter: &'a Filter,
+    /// The filter as typed: what is searched for where lines of text are shown.
+    pub typed: &'a str,
     /// Since when the picture is frozen by the user.
     pub frozen: Option<Timestamp>,
     /// When the next label of this frame will read differently. The loop sleeps until then.
@@ -119,6 +138,22 @@ pub enum Screen {
     Checkpoints(JobKey),
     /// TaskManagers of a cluster, reached from a job or from the row of a session cluster.
     TaskManagers(JobKey),
+    /// Pods of a job's cluster.
+    Pods(JobKey),
+    /// The log of a pod.
+    PodLog(PodKey),
+    /// Events of a job, its cluster and its pods.
+    Events(JobKey),
+    /// Events of everything that is looked at.
+    AllEvents,
+    /// Spec and status of a job's resource.
+    Resource(JobKey),
+    /// Who scales a job, and who else writes its fields.
+    Ownership(JobKey),
+    /// Nodes of Kubernetes clusters and who uses them.
+    Capacity,
+    /// How Kubernetes clusters are seen: operator, watches, rights.
+    Cluster,
     /// All decisions.
     Decisions,
     /// One decision.
@@ -137,10 +172,23 @@ impl Screen {
             Self::Problems(_) => "Problems",
             Self::Checkpoints(_) => "Checkpoints",
             Self::TaskManagers(_) => "TaskManagers",
+            Self::Pods(_) => "Pods",
+            Self::PodLog(_) => "Pod log",
+            Self::Events(_) => "Events",
+            Self::AllEvents => "All events",
+            Self::Resource(_) => "Resource",
+            Self::Ownership(_) => "Ownership",
+            Self::Capacity => "Capacity",
+            Self::Cluster => "Kubernetes",
             Self::Decisions => "Decisions",
             Self::Decision(_) => "Decision",
             Self::Log => "Log",
         }
+    }
+
+    /// Its filter is a text to find in lines, not conditions.
+    pub fn searches(&self) -> bool {
+        matches!(self, Self::PodLog(_) | Self::Resource(_))
     }
 
     /// The job it is about, if it is about one.
@@ -150,8 +198,19 @@ impl Screen {
             | Self::Memory(key)
             | Self::Problems(key)
             | Self::Checkpoints(key)
-            | Self::TaskManagers(key) => Some(key),
-            Self::Fleet | Self::Decisions | Self::Decision(_) | Self::Log => None,
+            | Self::TaskManagers(key)
+            | Self::Pods(key)
+            | Self::Events(key)
+            | Self::Resource(key)
+            | Self::Ownership(key)
+            | Self::PodLog(PodKey { job: key, .. }) => Some(key),
+            Self::Fleet
+            | Self::AllEvents
+            | Self::Capacity
+            | Self::Cluster
+            | Self::Decisions
+            | Self::Decision(_)
+            | Self::Log => None,
         }
     }
 }
@@ -210,6 +269,14 @@ impl<K: Clone + PartialEq> List<K> {
         let lost = self.selected.take();
         self.select(self.index);
         lost
+    }
+
+    /// Takes new rows of a list that grows at its top: a selection on the first row stays on the first row.
+    pub fn set_top(&mut self, rows: Vec<Row<K>>) -> Option<K> {
+        if self.index == 0 {
+            self.selected = None;
+        }
+        self.set(rows)
     }
 
     /// Selects the row at `index`, or the last one.
@@ -445,7 +512,7 @@ mod tests {
         let read = |now: Timestamp, label: &dyn Fn(&Ctx) -> String| {
             let next = NextChange::default();
             let (snapshot, theme, filter) = (&snapshot, &theme, &filter);
-            let text = label(&Ctx { snapshot, theme, now, utc: true, filter, frozen: None, next: &next });
+            let text = label(&Ctx { snapshot, theme, now, utc: true, filter, typed: "", frozen: None, next: &next });
             (text, next.get())
         };
         let age = |ctx: &Ctx| ctx.age(start);

@@ -187,6 +187,11 @@ fn follow(model: &mut Model, reply: Reply, effects: &mut Vec<Effect>) {
                 actions::confirmed(model, *confirm, effects);
             }
         }
+        Reply::Context(context, namespaces) => {
+            if let Some(Overlay::Contexts(contexts)) = model.overlays.pop() {
+                actions::switch_context(model, contexts.source, context, namespaces, effects);
+            }
+        }
         Reply::Quit => effects.push(Effect::Quit),
     }
 }

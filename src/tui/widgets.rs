@@ -11,4 +11,5 @@ pub mod graph;
 pub mod pane;
 pub mod sparkline;
 pub mod table;
+pub mod text;
 pub mod tree;

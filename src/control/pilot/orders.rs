@@ -42,6 +42,7 @@ impl Pilot {
                 let done = self.rehearse(decision).await;
                 self.done(&command, done);
             }
+            Intent::Reduce { decision } => self.reduce(decision, &command).await,
             Intent::TakeOver { .. } => self.take_over(&command).await,
             Intent::HandBack { .. } => self.hand_back(&command).await,
             Intent::Reconnect | Intent::AskRights { .. } | Intent::SwitchContext { .. } | Intent::Plan(_) => {
@@ -118,6 +119,57 @@ impl Pilot {
             }
             Ok(Reevaluated::Gone) => self.stage_of(command, CommandStage::Superseded { why }, None),
             Err(refusal) => self.stage_of(command, CommandStage::Refused { why: refusal.to_string() }, None),
+        }
+    }
+
+    /// A person wants what fits: evaluated again with fresh data and the parallelism held down, and proposed in place of the
+    /// decision that does not fit. Nothing is written; the new decision waits for its own approval.
+    async fn reduce(&mut self, id: DecisionId, command: &Command) {
+        let refused = |pilot: &Self, why: String| pilot.stage_of(command, CommandStage::Refused { why }, None);
+        if self.shared.config.read_only {
+            return refused(self, "started with --read-only: nothing may be decided".into());
+        }
+        let Some(decision) = self.book.get(id).cloned() else {
+            return refused(self, format!("there is no decision {id}"));
+        };
+        match &decision.capacity {
+            None => return refused(self, format!("whether decision {id} fits is not known")),
+            Some(answer) if answer.fits() => return refused(self, format!("decision {id} fits as it is")),
+            Some(_) => {}
+        }
+        if let Some(why) = command.target.as_ref().and_then(|shown| changed(shown, &self.target())) {
+            return self.stage_of(command, CommandStage::Superseded { why }, None);
+        }
+        self.stage_of(command, CommandStage::Requested, Some("evaluating again with fresh data".into()));
+        let run = self.run_seen();
+        let before = std::mem::replace(&mut self.within_room, run);
+        let evaluated = match self.standing() {
+            Some(reason) => Err(reason),
+            None => self.evaluate(Purpose::Look).await,
+        };
+        let evaluated = evaluated.and_then(|e| match e.unfit.clone() {
+            Some(unfit) => Err(unfit),
+            None => Ok(e),
+        });
+        let found = match evaluated {
+            Err(reason) => Err(format!("it could not be evaluated with fresh data: {}", reason.sentence)),
+            Ok(evaluated) => {
+                let explanation = evaluated.pass.explanation.clone().map(std::sync::Arc::new);
+                match self.candidate(&evaluated, explanation) {
+                    None => Err(format!("it is not proposed any more: {}", evaluated.pass.reason.sentence)),
+                    Some(candidate) if evaluated.has_room() => Ok(candidate),
+                    Some(_) => Err("nothing that fits is more than what runs now".to_owned()),
+                }
+            }
+        };
+        let by = by(command.issuer);
+        let at = self.now();
+        match found.and_then(|c| self.book.reduce(id, c, by, at).map_err(|refusal| refusal.to_string())) {
+            Ok(_) => self.stage_of(command, CommandStage::Observed, None),
+            Err(why) => {
+                self.within_room = before;
+                refused(self, why);
+            }
         }
     }
 

@@ -254,6 +254,7 @@ impl Pilot {
             preview: self.preview.clone(),
             events: around.events.clone(),
             documents: self.documents.clone().filter(|_| self.wants_documents()),
+            target: Some(self.target()),
             can_take_over: takeover::can_take_over(resource, stored),
             can_hand_back: takeover::can_hand_back(resource),
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Pilot;
+use crate::autoscaler::options::Options;
 use crate::autoscaler::pass::{Pass, PassInput, ResourceCheck, TaskManager, pass};
 use crate::autoscaler::{collect::CollectError, window};
 use crate::control::capacity::{RoomCheck, need_of, preflight};
@@ -17,13 +18,17 @@ use crate::control::realize::field_hash;
 use crate::domain::Timestamp;
 use crate::domain::capacity::{CapacityAnswer, CapacityView, Need};
 use crate::domain::decision::{DecisionState, Target};
+use crate::domain::explanation::{Step, Verdict};
 use crate::domain::job::{JobKind, Mode, Realization, TurnView};
 use crate::domain::reason::{Reason, ReasonCode};
+use crate::domain::units::Unit;
 use crate::domain::window::WindowStatus;
 use crate::flink::FlinkError;
 
 /// The room that an approval is checked against is at most this old.
 const APPROVED_ROOM: Duration = Duration::from_secs(5);
+/// Attempts to find a parallelism that fits.
+const REDUCTIONS: usize = 64;
 
 /// What an evaluation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +51,11 @@ pub(super) struct Evaluated {
 }
 
 impl Evaluated {
+    /// What is proposed is known to fit.
+    pub fn has_room(&self) -> bool {
+        matches!(&self.room, Some(Ok(answer)) if answer.fits())
+    }
+
     /// Why the room of the cluster forbids the proposal, if it does.
     fn no_room(&self) -> Option<String> {
         match self.room.as_ref()? {
@@ -54,6 +64,47 @@ impl Evaluated {
             Err(why) => Some(format!("whether it fits is not known: {why}")),
         }
     }
+}
+
+/// The largest parallelism below what does not fit with which something that fits is proposed: the pass with every vertex held
+/// down to it (`vertex.max-parallelism`), and the answer of the preflight. Nothing that runs is made smaller by it.
+fn reduced(
+    options: &Options,
+    too_much: &CapacityAnswer,
+    judge: impl Fn(&Options) -> (Pass, Option<CapacityAnswer>),
+) -> Option<(Pass, CapacityAnswer)> {
+    let most = i32::try_from(too_much.largest_parallelism).unwrap_or(i32::MAX);
+    let mut limit = most.min(options.vertex_max_parallelism.saturating_sub(1));
+    // Slots that are not shared take more TaskManagers than the largest parallelism says: lower until it fits.
+    for _ in 0..REDUCTIONS {
+        if limit < options.vertex_min_parallelism.max(1) {
+            return None;
+        }
+        let (pass, answer) = judge(&options.held_down_to(limit));
+        let answer = answer?;
+        if answer.fits() {
+            return pass
+                .proposal
+                .as_ref()
+                .is_some_and(|p| !p.changes.is_empty())
+                .then(|| (explained(pass, limit), answer));
+        }
+        let share = f64::from(answer.fitting) / f64::from(answer.needed.max(1));
+        limit = (limit - 1).min((f64::from(limit) * share) as i32);
+    }
+    None
+}
+
+/// Says in the explanation that a person asked for what fits.
+fn explained(mut pass: Pass, limit: i32) -> Pass {
+    if let Some(explanation) = &mut pass.explanation {
+        let step = Step::new("Reduced to what fits into the cluster")
+            .formula("vertex.max-parallelism is held down to the largest parallelism that fits, as a person asked")
+            .number(f64::from(limit), Unit::Subtasks)
+            .verdict(Verdict::Limited);
+        explanation.steps.insert(0, step);
+    }
+    pass
 }
 
 impl Pilot {
@@ -158,9 +209,9 @@ impl Pilot {
         let topology = self.topology.clone().unwrap_or_default();
         let handed = window::handed_on(&window, status.stable_at, now, self.options.generation);
         let resource = self.subject.resource.as_ref();
-        let run_pass = |check: Option<&dyn ResourceCheck>| {
+        let run_pass = |options: &Options, check: Option<&dyn ResourceCheck>| {
             pass(&PassInput {
-                options: &self.options,
+                options,
                 now,
                 zone: (self.shared.config.zone)(now),
                 running: running && self.tasks.all_running(),
@@ -177,17 +228,30 @@ impl Pilot {
                 explain: self.shared.config.explain,
             })
         };
-        let mut pass = run_pass(None);
+        let mut pass = run_pass(&self.options, None);
         let mut room = None;
+        // What fits by itself, or is not proposed at all, needs no reduction any more.
+        let mut within_room = None;
         if let Some(proposal) = &pass.proposal
             && let Some(need) = self.need(!proposal.config.is_empty())
         {
             match self.room(now, purpose).await {
                 Ok(None) => {}
                 Ok(Some(view)) => {
-                    let checked = run_pass(Some(&RoomCheck { view: &view, need: need.clone() }));
-                    let answer = checked.resource_request.map(|request| preflight(&view, &need_of(&request, &need)));
-                    let fits = answer.as_ref().is_none_or(CapacityAnswer::fits);
+                    let judge = |options: &Options| {
+                        let checked = run_pass(options, Some(&RoomCheck { view: &view, need: need.clone() }));
+                        let answer =
+                            checked.resource_request.map(|request| preflight(&view, &need_of(&request, &need)));
+                        (checked, answer)
+                    };
+                    let (mut checked, mut answer) = judge(&self.options);
+                    let mut fits = answer.as_ref().is_none_or(CapacityAnswer::fits);
+                    if let Some(too_much) = answer.clone().filter(|_| !fits && self.within_room == Some(run)) {
+                        within_room = self.within_room;
+                        if let Some((reduced, smaller)) = reduced(&self.options, &too_much, judge) {
+                            (checked, answer, fits) = (reduced, Some(smaller), true);
+                        }
+                    }
                     // What does not fit is shown to a person with the answer, and never applied by itself.
                     if fits || self.mode == Mode::Auto {
                         pass = checked;
@@ -208,6 +272,7 @@ impl Pilot {
             incomplete: &self.incomplete,
         });
         if purpose == Purpose::Turn {
+            self.within_room = within_room;
             self.memory_advice = Some(Arc::new(self.advise_on_memory(&topology, handed, run.running_since)));
             self.status = Some(status);
             self.window_shown = Some(Arc::new(window.clone()));

@@ -651,6 +651,90 @@ async fn a_rehearsal_shows_what_would_happen_and_writes_nothing() {
     assert!(kube.bench.journal.records().is_empty());
 }
 
+/// One node with room for so many TaskManagers of one core and one GiB.
+fn room_for(task_managers: u64) -> CapacityView {
+    use crate::domain::capacity::{NodeRow, NodeUse, NodeView, Room};
+    let node = NodeRow {
+        uid: "n".into(),
+        name: "n".into(),
+        pool: None,
+        ready: true,
+        cordoned: false,
+        allocatable: Room { cpu: 1_000 * task_managers, memory: task_managers << 30 },
+        pod_limit: 100,
+        taints: vec![],
+        labels: BTreeMap::new(),
+    };
+    let nodes = vec![NodeView { node: Arc::new(node), usage: Some(NodeUse::default()) }];
+    CapacityView { nodes, ..CapacityView::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_reduced_to_what_fits_and_only_then_approved() {
+    let mut sized = deployment(&[]);
+    (sized.task_manager_cpu, sized.task_manager_memory) = (Some(1.0), Some(1 << 30));
+    let mut whole = self::kube(2.0 * BUSY, sized.clone());
+    whole.api.server().capacity = Some(room_for(100));
+    whole.bench.until_decision(120, "pending").await;
+    let whole = whole.bench.decision();
+    let (needed, to) = (whole.capacity.clone().unwrap().needed, whole.changes[0].to);
+    assert!(needed > 3, "{whole:?}");
+
+    let mut kube = self::kube(2.0 * BUSY, sized.clone());
+    kube.api.server().capacity = Some(room_for(u64::from(needed) - 1));
+    kube.bench.until_decision(120, "pending").await;
+    let first = kube.bench.decision();
+    let command = kube.bench.send(Intent::Approve { decision: first.id }, Some(first.target.clone())).await;
+    assert!(matches!(kube.bench.until_final(command).await, CommandStage::Refused { why } if why.contains("no room")));
+    let command = kube.bench.send(Intent::Reduce { decision: first.id }, Some(first.target.clone())).await;
+    assert_eq!(kube.bench.until_final(command).await, CommandStage::Observed);
+    let reduced = kube.bench.decision();
+    assert_ne!(reduced.id, first.id, "it has an identity of its own");
+    let (from, less) = (reduced.changes[0].from, reduced.changes[0].to);
+    assert!(from < less && less < to, "more than runs, less than wanted: {reduced:?}");
+    assert!(reduced.capacity.as_ref().unwrap().fits() && reduced.blocked.is_none(), "{reduced:?}");
+    let explained = reduced.explanation.as_ref().unwrap();
+    assert!(explained.steps[0].label.contains("Reduced to what fits"), "{explained:?}");
+    let old = kube.bench.snapshot().decision(first.id).unwrap().clone();
+    assert!(
+        matches!(&old.state, DecisionState::Superseded { by: Some(by), why } if *by == reduced.id && why.contains("fits"))
+    );
+    assert!(kube.api.server().patches.is_empty(), "nothing was written");
+
+    // Turn after turn it stays the reduced one, and its approval comes to the same numbers again.
+    kube.bench.wait(45).await;
+    let again = kube.bench.decision();
+    assert_eq!((again.id, again.state.word()), (reduced.id, "pending"));
+    let command = kube.bench.send(Intent::Approve { decision: again.id }, Some(again.target.clone())).await;
+    kube.bench.until(30, "written", |s| s.decision(again.id).is_some_and(|d| d.state.word() == "applying")).await;
+    let _ = command;
+    assert_eq!(kube.api.server().patches.iter().filter(|p| !p.dry_run).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_pending_decision_that_does_not_fit_is_reduced() {
+    let mut kube = pending().await;
+    let decision = kube.bench.decision();
+    let command = kube.bench.send(Intent::Reduce { decision: decision.id }, None).await;
+    let stage = kube.bench.until_final(command).await;
+    assert!(matches!(&stage, CommandStage::Refused { why } if why.contains("not known")), "{stage:?}");
+
+    let mut sized = deployment(&[]);
+    (sized.task_manager_cpu, sized.task_manager_memory) = (Some(1.0), Some(1 << 30));
+    let mut kube = self::kube(BUSY, sized);
+    kube.api.server().capacity = Some(room_for(1));
+    kube.bench.until_decision(120, "pending").await;
+    let decision = kube.bench.decision();
+    let command = kube.bench.send(Intent::Reduce { decision: decision.id }, None).await;
+    let stage = kube.bench.until_final(command).await;
+    assert!(
+        matches!(&stage, CommandStage::Refused { why } if why.contains("not proposed any more") || why.contains("nothing that fits")),
+        "{stage:?}"
+    );
+    let after = kube.bench.decision();
+    assert_eq!((after.id, after.state.word()), (decision.id, "pending"), "it waits on as it was");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_proposal_without_room_is_shown_blocked_and_the_auto_mode_does_not_apply_it() {
     use crate::domain::capacity::{NodeRow, NodeUse, NodeView, Room};

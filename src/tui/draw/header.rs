@@ -150,6 +150,7 @@ pub(super) fn breadcrumbs(frame: &mut Frame, area: Rect, ctx: &Ctx, model: &Mode
     let name = |screen: &Screen| match screen {
         Screen::Job(key) => ctx.snapshot.job(key).map_or("gone".to_owned(), |job| clean(&job.name, 200).into_owned()),
         Screen::Decision(id) => id.to_string(),
+        Screen::PodLog(key) => clean(&key.pod, 200).into_owned(),
         screen => screen.title().to_owned(),
     };
     let parts: Vec<String> = model.places.path().iter().map(name).collect();

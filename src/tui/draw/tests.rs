@@ -84,6 +84,42 @@ fn an_approval_shows_target_change_cost_and_age() {
     insta::assert_snapshot!(around(&mut model, 100, 24));
 }
 
+fn approving(rehearsed: bool) -> Model {
+    let mut snapshot = fixtures::on_kubernetes();
+    let job = snapshot.jobs.iter_mut().find(|job| job.key == fixtures::key("fraud-detection")).unwrap();
+    if rehearsed {
+        let preview = crate::domain::freshness::Observed::new(Arc::new(fixtures::preview(PENDING)), fixtures::ago(3));
+        Arc::make_mut(Arc::make_mut(job).resource.as_mut().unwrap()).preview = Some(preview);
+    }
+    let mut model = model(dark(), snapshot, Screen::Decision(PENDING));
+    model.size = (80, 24);
+    press(&mut model, "a");
+    model
+}
+
+#[test]
+fn an_approval_shows_what_the_dry_run_of_the_server_says() {
+    insta::assert_snapshot!("approve-rehearsed@80x24", around(&mut approving(true), 80, 24));
+    let asking = around(&mut approving(false), 80, 24).to_string();
+    assert!(asking.contains("asking the server"), "{asking}");
+    let small = around(&mut approving(true), 60, 15).to_string();
+    assert!(small.contains("REDEPLOY: jobmanager.scheduler") && small.contains("y approve"), "{small}");
+}
+
+#[test]
+fn ownership_and_contexts_ask_in_words() {
+    let mut snapshot = fixtures::on_kubernetes();
+    let job = snapshot.jobs.iter_mut().find(|job| job.key == fixtures::key("fraud-detection")).unwrap();
+    Arc::make_mut(Arc::make_mut(job).resource.as_mut().unwrap()).can_take_over = true;
+    let mut model = model(dark(), snapshot, Screen::Ownership(fixtures::key("fraud-detection")));
+    press(&mut model, "t");
+    insta::assert_snapshot!("take-over@80x24", around(&mut model, 80, 24));
+    press(&mut model, "esc");
+    model.overlays.clear();
+    press(&mut model, "g x");
+    insta::assert_snapshot!("contexts@80x24", around(&mut model, 80, 24));
+}
+
 #[test]
 fn an_approval_fits_the_smallest_terminal_with_its_answers_in_sight() {
     let mut snapshot = fixtures::fleet();

@@ -3,8 +3,9 @@
 use crate::domain::explanation::Explanation;
 use crate::domain::ids::JobKey;
 use crate::tui::screens::{
-    self, CheckpointsScreenView, Ctx, DecisionView, DecisionsView, FleetView, JobScreenView, LogView, MemoryView,
-    ProblemsScreenView, Screen, TaskManagersView, TreeView,
+    self, CapacityScreenView, CheckpointsScreenView, ClusterScreenView, Ctx, DecisionView, DecisionsView, EventsView,
+    FleetView, JobScreenView, LogView, MemoryView, OwnershipScreenView, PodKey, PodLogView, PodsView,
+    ProblemsScreenView, ResourceScreenView, Screen, TaskManagersView, TreeView,
 };
 
 /// Places in the history that are kept at most.
@@ -78,10 +79,21 @@ impl Places {
         match &screen {
             Screen::Fleet => {}
             Screen::Decision(_) => path.push(Screen::Decisions),
-            Screen::Job(_) | Screen::Decisions | Screen::Log => {}
-            Screen::Memory(key) | Screen::Problems(key) | Screen::Checkpoints(key) | Screen::TaskManagers(key) => {
-                path.push(Screen::Job(key.clone()));
-            }
+            Screen::Job(_)
+            | Screen::AllEvents
+            | Screen::Capacity
+            | Screen::Cluster
+            | Screen::Decisions
+            | Screen::Log => {}
+            Screen::Memory(key)
+            | Screen::Problems(key)
+            | Screen::Checkpoints(key)
+            | Screen::TaskManagers(key)
+            | Screen::Pods(key)
+            | Screen::Events(key)
+            | Screen::Resource(key)
+            | Screen::Ownership(key) => path.push(Screen::Job(key.clone())),
+            Screen::PodLog(key) => path.extend([Screen::Job(key.job.clone()), Screen::Pods(key.job.clone())]),
         }
         if screen != Screen::Fleet {
             path.push(screen);
@@ -158,6 +170,14 @@ pub struct Views {
     pub problems: Keyed<JobKey, ProblemsScreenView>,
     pub checkpoints: Keyed<JobKey, CheckpointsScreenView>,
     pub task_managers: Keyed<JobKey, TaskManagersView>,
+    pub pods: Keyed<JobKey, PodsView>,
+    pub pod_log: Keyed<PodKey, PodLogView>,
+    pub events: Keyed<JobKey, EventsView>,
+    pub all_events: EventsView,
+    pub resource: Keyed<JobKey, ResourceScreenView>,
+    pub ownership: Keyed<JobKey, OwnershipScreenView>,
+    pub capacity: CapacityScreenView,
+    pub cluster: ClusterScreenView,
     pub decisions: DecisionsView,
     pub decision: Keyed<crate::domain::decision::DecisionId, DecisionView>,
     pub log: LogView,
@@ -236,6 +256,28 @@ impl Views {
                 let rows = screens::task_managers::rows(ctx, key, view);
                 view.list.set(rows).map(|_| "TaskManager")
             }
+            Screen::Pods(key) => {
+                let view = self.pods.of(key);
+                let rows = screens::pods::rows(ctx, key, view);
+                view.list.set(rows).map(|_| "pod")
+            }
+            Screen::PodLog(key) => {
+                screens::pod_log::refresh(ctx, key, self.pod_log.of(key));
+                None
+            }
+            Screen::Events(key) => {
+                let view = self.events.of(key);
+                let rows = screens::events::rows(ctx, Some(key), view);
+                view.list.set_top(rows).map(|_| "event")
+            }
+            Screen::AllEvents => {
+                let rows = screens::events::rows(ctx, None, &self.all_events);
+                self.all_events.list.set_top(rows).map(|_| "event")
+            }
+            Screen::Resource(key) => {
+                screens::resource::refresh(ctx, key, self.resource.of(key));
+                None
+            }
             Screen::Decisions => {
                 let rows = screens::decisions::rows(ctx, &self.decisions);
                 self.decisions.list.set(rows).map(|_| "decision")
@@ -246,7 +288,15 @@ impl Views {
                 nodes(decision.and_then(|decision| decision.explanation.as_deref()), &mut view.tree);
                 None
             }
-            Screen::Log => None,
+            Screen::Capacity => {
+                let rows = screens::capacity::rows(ctx, &self.capacity);
+                self.capacity.list.set(rows).map(|_| "node")
+            }
+            Screen::Ownership(key) => {
+                self.ownership.of(key);
+                None
+            }
+            Screen::Cluster | Screen::Log => None,
         }
     }
 }

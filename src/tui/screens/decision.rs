@@ -194,6 +194,7 @@ fn words(lines: &mut Lines, ctx: &Ctx, decision: &Decision, job: Option<&JobView
     changes(lines, ctx, decision);
     section(lines);
     prediction(lines, ctx, decision, job);
+    capacity(lines, ctx, decision);
     for (key, value) in &decision.config.set {
         let lead = format!("set {} = ", fit(key, 60, theme.glyphs.ellipsis));
         lines.sentence(&lead, style(Slot::Label), value, style(Slot::Up), 1);
@@ -268,6 +269,17 @@ fn prediction(lines: &mut Lines, ctx: &Ctx, decision: &Decision, job: Option<&Jo
         ("TaskManagers needed", prediction.task_managers.map(|n| n.to_string()).unwrap_or_default().into(), Slot::Base),
         ("approving", job.map(parts::realization).unwrap_or_default(), Slot::Base),
     ]);
+}
+
+/// Whether its TaskManagers find room, and what could not be seen.
+fn capacity(lines: &mut Lines, ctx: &Ctx, decision: &Decision) {
+    let theme = ctx.theme;
+    let Some(answer) = &decision.capacity else { return };
+    let (glyph, slot) = if answer.fits() { (theme.glyphs.ok, Slot::Ok) } else { (theme.glyphs.error, Slot::Error) };
+    lines.sentence(&format!("room {glyph} "), theme.style(slot), &answer.sentence(), theme.style(Slot::Base), 3);
+    for gap in answer.gaps.iter().take(2) {
+        lines.sentence("not seen: ", theme.style(Slot::Warning), gap, theme.style(Slot::Base), 2);
+    }
 }
 
 /// What was predicted beside what came.

@@ -10,6 +10,8 @@
 //! ```
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -17,9 +19,10 @@ use ratatui::layout::Rect;
 
 use super::{Ctx, FleetView, Row, parts, series};
 use crate::domain::freshness::Freshness;
-use crate::domain::ids::JobKey;
+use crate::domain::ids::{ClusterKey, JobKey};
 use crate::domain::job::{JobKind, JobView, VertexView};
-use crate::domain::snapshot::SourceState;
+use crate::domain::kubernetes::BlueGreenRow;
+use crate::domain::snapshot::{Snapshot, SourceState};
 use crate::tui::format::{self, UNKNOWN, clean, count, delta, forecast, percent};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::bars::Meter;
@@ -83,7 +86,73 @@ pub fn rows(ctx: &Ctx, view: &FleetView) -> Vec<Row<JobKey>> {
         let order = if view.list.sort.reversed { order.reverse() } else { order };
         order.then_with(|| a.key.cmp(&b.key))
     });
-    shown.into_iter().map(|at| Row { key: jobs[at].key.clone(), at }).collect()
+    if is_tree(view) {
+        shown = as_trees(jobs, shown);
+    }
+    let mut rows: Vec<Row<JobKey>> = shown.into_iter().map(|at| Row { key: jobs[at].key.clone(), at }).collect();
+    // Rows that are only to look at stand below those that can be acted upon.
+    let blue_green = ctx.snapshot.kubernetes.iter().flat_map(|kube| kube.blue_green.iter());
+    rows.extend(
+        blue_green
+            .filter(|row| ctx.filter.text(&[&row.name, &row.namespace, &row.state]))
+            .map(|row| Row { key: JobKey::new(format!("{BLUE_GREEN}{}", row.uid)), at: usize::MAX }),
+    );
+    rows
+}
+
+/// What keys of FlinkBlueGreenDeployments begin with.
+const BLUE_GREEN: &str = "blue-green:";
+
+/// The FlinkBlueGreenDeployment of a row.
+pub fn blue_green<'a>(snapshot: &'a Snapshot, key: &JobKey) -> Option<&'a BlueGreenRow> {
+    let uid = key.as_str().strip_prefix(BLUE_GREEN)?;
+    let all = snapshot.kubernetes.iter().flat_map(|kube| kube.blue_green.iter());
+    all.map(AsRef::as_ref).find(|row| row.uid == uid)
+}
+
+/// In these orders, jobs of session clusters stand below their cluster.
+fn is_tree(view: &FleetView) -> bool {
+    matches!(SORTS.get(view.list.sort.column).copied(), Some("severity" | "name"))
+}
+
+/// A job that shares its cluster with others.
+fn shares_a_cluster(job: &JobView) -> bool {
+    match job.kind {
+        JobKind::FlinkSessionJob => true,
+        // Submitted outside the operator, to a cluster that it manages.
+        JobKind::FlinkJob => job.namespace.is_some(),
+        JobKind::FlinkDeployment | JobKind::SessionCluster => false,
+    }
+}
+
+/// Moves the jobs of each session cluster below it, at the place of the first of them: the worst, in the default order.
+fn as_trees(jobs: &[Arc<JobView>], shown: Vec<usize>) -> Vec<usize> {
+    let clusters = shown.iter().filter(|at| jobs[**at].kind == JobKind::SessionCluster);
+    let roots: BTreeMap<&ClusterKey, usize> = clusters.map(|at| (&jobs[*at].cluster, *at)).collect();
+    if roots.is_empty() {
+        return shown;
+    }
+    let root_of =
+        |at: usize| roots.get(&jobs[at].cluster).copied().filter(|root| *root == at || shares_a_cluster(&jobs[at]));
+    let mut trees: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for at in &shown {
+        if let Some(root) = root_of(*at).filter(|root| root != at) {
+            trees.entry(root).or_default().push(*at);
+        }
+    }
+    let mut placed = std::collections::BTreeSet::new();
+    let mut all = Vec::with_capacity(shown.len());
+    for at in shown {
+        match root_of(at) {
+            Some(root) if placed.insert(root) => {
+                all.push(root);
+                all.extend(trees.remove(&root).unwrap_or_default());
+            }
+            Some(_) => {}
+            None => all.push(at),
+        }
+    }
+    all
 }
 
 /// The job of a row: the index is only a guess that is checked.
@@ -104,7 +173,7 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, view: &mut FleetView) {
     let (table, detail) = if area.width >= 180 && area.height >= 16 {
         let [table, detail] = split_left(area, area.width - (area.width * 31 / 100).min(84));
         (table, Some(detail))
-    } else if detail_height > 0 && selected.is_some() {
+    } else if detail_height > 0 && view.list.selected.is_some() {
         let [table, detail] = split_bottom(area, detail_height);
         (table, Some(detail))
     } else {
@@ -114,14 +183,19 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, view: &mut FleetView) {
     draw_table(buffer, table, ctx, view);
     let Some(detail) = detail else { return };
     let wide = area.width >= 180 && area.height >= 16;
-    let title = selected.as_ref().map(|job| parts::name(job)).unwrap_or_default();
+    let title = match view.list.selected.as_ref().and_then(|key| blue_green(ctx.snapshot, key)) {
+        Some(row) => parts::named(&row.name),
+        None => selected.as_ref().map(|job| parts::name(job)).unwrap_or_default(),
+    };
     let place = position(&view.list);
     let inside = if wide {
         framed(buffer, detail, ctx.theme, &title, &place, false)
     } else {
         headed(buffer, detail, ctx.theme, &title, &place)
     };
-    if let Some(job) = &selected {
+    if let Some(row) = view.list.selected.as_ref().and_then(|key| blue_green(ctx.snapshot, key)) {
+        blue_green_words(buffer, inside, ctx, row);
+    } else if let Some(job) = &selected {
         if wide {
             let used = draw_words(buffer, inside, ctx, job);
             draw_charts(buffer, split_top(inside, used + 1)[1], ctx, job);
@@ -174,13 +248,36 @@ fn draw_table(buffer: &mut Buffer, area: Rect, ctx: &Ctx, view: &mut FleetView) 
     let empty = empty(ctx);
     let sort = Some((sorted_column(view.list.sort.column), view.list.sort.reversed));
     let table = Table { columns: &COLUMNS, theme, sort, active: true };
+    let tree = is_tree(view);
     table.draw(buffer, area, &mut view.list, &empty, |row| match job_of(ctx, row) {
-        Some(job) => cells(ctx, job),
-        None => vec![Cell::new("gone", theme.style(Slot::Muted))],
+        Some(job) => cells(ctx, job, tree && shares_a_cluster(job)),
+        None => match blue_green(ctx.snapshot, &row.key) {
+            Some(row) => blue_green_cells(ctx, row),
+            None => vec![Cell::new("gone", theme.style(Slot::Muted))],
+        },
     });
 }
 
-fn cells<'a>(ctx: &Ctx<'a>, job: &'a JobView) -> Vec<Cell<'a>> {
+/// A FlinkBlueGreenDeployment: what it says, and nothing of a job.
+fn blue_green_cells<'a>(ctx: &Ctx<'a>, row: &'a BlueGreenRow) -> Vec<Cell<'a>> {
+    let theme = ctx.theme;
+    let (glyph, slot) = match (&row.error, row.state.starts_with("TRANSITIONING")) {
+        (Some(_), _) => (theme.glyphs.error, Slot::Error),
+        (None, true) => (theme.glyphs.info, Slot::Info),
+        (None, false) => (theme.glyphs.muted, Slot::Muted),
+    };
+    let mut cells = vec![
+        Cell::new(format!("{glyph} BLUE/GREEN"), theme.style(slot)),
+        Cell::new(parts::named(&row.name), theme.style(Slot::Emphasis)),
+        Cell::new(parts::named(&row.namespace), theme.style(Slot::Muted)),
+    ];
+    cells.extend(std::iter::repeat_with(|| Cell::new("", theme.style(Slot::Base))).take(7));
+    let word = row.state.to_lowercase().replace('_', " ");
+    cells.push(Cell::new(word, theme.style(slot)));
+    cells
+}
+
+fn cells<'a>(ctx: &Ctx<'a>, job: &'a JobView, nested: bool) -> Vec<Cell<'a>> {
     let theme = ctx.theme;
     let seen = parts::freshness(ctx, &job.source, job.observed_at, parts::PERIOD);
     let (word, word_style) = parts::health(theme, job);
@@ -240,7 +337,11 @@ fn cells<'a>(ctx: &Ctx<'a>, job: &'a JobView) -> Vec<Cell<'a>> {
     ];
     let mut row = vec![
         Cell::new(word, word_style),
-        Cell::new(parts::name(job), name_style),
+        if nested {
+            Cell::new(format!("{} {}", theme.glyphs.lines.bottom_left, parts::name(job)), name_style)
+        } else {
+            Cell::new(parts::name(job), name_style)
+        },
         Cell::new(job.namespace.as_deref().map(parts::named).unwrap_or_default(), theme.style(Slot::Muted)),
     ];
     if has_job {
@@ -286,6 +387,14 @@ fn decision(ctx: &Ctx, job: &JobView) -> (String, ratatui::style::Style) {
     if let Some(decision) = parts::open_decision(ctx, &job.key) {
         let (mark, slot) = parts::decision_mark(theme, &decision.state);
         return (format!("{mark} {}", parts::decision_word_short(ctx, decision)), theme.style(slot));
+    }
+    if job.kind == JobKind::SessionCluster
+        && let Some(cluster) = parts::cluster(ctx, job)
+    {
+        // Its slots are shared by all of its jobs.
+        let used = cluster.slots_total.saturating_sub(cluster.slots_available);
+        let slot = if cluster.slots_available == 0 { Slot::Warning } else { Slot::Muted };
+        return (format!("{used}/{} slots", cluster.slots_total), theme.style(slot));
     }
     let text = job.turn.as_ref().map(|turn| turn.reason.code.id().replace('-', " ")).unwrap_or_default();
     (text, theme.style(Slot::Muted))
@@ -340,6 +449,11 @@ fn draw_words(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView) -> u16 
         ("mode", mode.into(), mode_slot),
         ("", owner.into(), if owner == "CONFLICT" { Slot::Warning } else { Slot::Base }),
         ("approving", parts::realization(job), Slot::Base),
+        (
+            "slots",
+            if job.kind == JobKind::SessionCluster { shared_slots(ctx, job) } else { String::new() }.into(),
+            Slot::Base,
+        ),
         ("state", job.state.name().into(), Slot::Base),
         ("tasks", format!("{}/{} run", job.tasks.running, job.tasks.total).into(), Slot::Base),
         ("running", job.run.map(|run| ctx.age(run.running_since)).unwrap_or_default().into(), Slot::Base),
@@ -347,6 +461,33 @@ fn draw_words(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView) -> u16 
         ("on", clean(job.source.as_str(), 40), Slot::Muted),
     ]);
     lines.used
+}
+
+/// A FlinkBlueGreenDeployment in words.
+fn blue_green_words(buffer: &mut Buffer, area: Rect, ctx: &Ctx, row: &BlueGreenRow) {
+    let theme = ctx.theme;
+    let mut lines = Lines::new(buffer, area, theme);
+    let text = "two FlinkDeployments of which one serves: only to look at, its deployments have rows of their own";
+    lines.sentence("FlinkBlueGreenDeployment  ", theme.style(Slot::Label), text, theme.style(Slot::Muted), 2);
+    let abort = row.abort_at.filter(|at| *at > ctx.now).map(|at| ctx.left(at)).unwrap_or_default();
+    lines.fields(&[
+        ("state", clean(&row.state, 60), Slot::Emphasis),
+        ("job", clean(row.job_state.as_deref().unwrap_or("not observed"), 40), Slot::Base),
+        ("transition given up in", abort.into(), Slot::Warning),
+        ("created", row.created_at.map(|at| format!("{} ago", ctx.age(at))).unwrap_or_default().into(), Slot::Base),
+    ]);
+    if let Some(error) = &row.error {
+        lines.sentence("error  ", theme.style(Slot::Error), error, theme.style(Slot::Base), 3);
+    }
+}
+
+/// The slots of a session cluster, shared by its jobs: how many each holds, as far as TaskManagers were read.
+fn shared_slots(ctx: &Ctx, job: &JobView) -> String {
+    let Some(cluster) = parts::cluster(ctx, job) else { return String::new() };
+    let used = cluster.slots_total.saturating_sub(cluster.slots_available);
+    let on_it =
+        ctx.snapshot.jobs.iter().filter(|other| other.cluster == job.cluster && shares_a_cluster(other)).count();
+    format!("{used} of {} used by {on_it} jobs", cluster.slots_total)
 }
 
 /// One chart: its title, its points, the rules, the top of a fixed scale, and how its values are written.

@@ -16,7 +16,7 @@ use crate::domain::ids::{JobKey, SourceId};
 use crate::domain::job::{ClusterView, JobView, Mode, Ownership, Realization};
 use crate::domain::reason::ReasonCode;
 use crate::domain::snapshot::SourceState;
-use crate::tui::format::{self, UNKNOWN, fit};
+use crate::tui::format::{self, UNKNOWN, clean, fit};
 use crate::tui::theme::{Slot, Theme};
 use crate::tui::widgets::pane::{Lines, message};
 
@@ -212,7 +212,7 @@ pub(super) fn nothing_yet(ctx: &Ctx, job: &JobView, what: &str) -> String {
 }
 
 /// Who scales a job, in a word and with the evidence.
-pub(super) fn ownership(job: &JobView) -> (&'static str, &str) {
+pub fn ownership(job: &JobView) -> (&'static str, &str) {
     match &job.ownership {
         Ownership::Observer { why } => ("the operator scales", why),
         Ownership::Pilot { why } => ("flightdeck computes", why),
@@ -273,6 +273,7 @@ pub(super) fn headline(lines: &mut Lines, ctx: &Ctx, job: &JobView) {
     let on = if wide { fit(job.source.as_str(), 24, theme.glyphs.ellipsis) } else { Cow::Borrowed("") };
     lines.fields(&[
         ("state", job.state.name().into(), Slot::Base),
+        ("operator", job.health.operator.as_deref().map(|word| clean(word, 60)).unwrap_or_default(), Slot::Base),
         ("tasks", tasks.into(), if job.tasks.all_running() { Slot::Base } else { Slot::Warning }),
         ("running", up.into(), Slot::Base),
         ("mode", mode.into(), mode_slot),

@@ -132,6 +132,9 @@ fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx, cluster: &ClusterView) -> Re
         ("data", age.into(), Slot::freshness(fresh)),
         ("page", fit(cluster.ui_url.as_deref().unwrap_or_default(), page, theme.glyphs.ellipsis), Slot::Muted),
     ]);
+    if let Some(way) = &cluster.way {
+        lines.sentence("way to the JobManager  ", theme.style(Slot::Label), way, theme.style(Slot::Base), 1);
+    }
     lines.blank();
     let used = lines.used;
     split_top(area, used)[1]

@@ -7,12 +7,13 @@ use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use super::{Ctx, JobPane, NextChange, Screen};
+use super::{Ctx, JobPane, NextChange, PodKey, Screen};
 use crate::domain::decision::DecisionId;
 use crate::domain::ids::JobKey;
 use crate::domain::memory::MemoryOutlook;
 use crate::domain::snapshot::Snapshot;
-use crate::tui::draw::draw;
+use crate::tui::action::Action;
+use crate::tui::draw::{draw, draw_screen};
 use crate::tui::fixtures::{self, key};
 use crate::tui::keymap::Keymap;
 use crate::tui::model::{Model, Setup};
@@ -190,6 +191,189 @@ fn problems_show_the_root_cause_and_the_trace() {
     insta::assert_snapshot!("problems-open@80x24", frame(&mut open, SIZES[0]));
 }
 
+fn on_kubernetes(screen: Screen) -> Model {
+    model(fixtures::on_kubernetes(), screen, unicode())
+}
+
+fn log_of_a_pod() -> Screen {
+    let pod = "fraud-detection-taskmanager-1-3".to_owned();
+    Screen::PodLog(PodKey { job: key("fraud-detection"), namespace: "payments".into(), pod })
+}
+
+#[test]
+fn pods_show_what_keeps_them_from_running_and_how_they_ended() {
+    let mut pods = on_kubernetes(Screen::Pods(key("fraud-detection")));
+    pods.views.pods.view.list.select(3);
+    snapshots("pods", pods);
+    let plain = frame(&mut on_kubernetes(Screen::Pods(key("inventory-cdc"))), SIZES[0]);
+    assert!(plain.contains("flink-dr is plain Flink behind an address: there are no pods to see"), "{plain}");
+}
+
+#[test]
+fn events_stand_by_time_with_the_whole_message_of_the_selected_one() {
+    let mut events = on_kubernetes(Screen::Events(key("fraud-detection")));
+    events.views.events.view.list.select(1);
+    snapshots("events", events);
+    insta::assert_snapshot!("all-events@80x24", frame(&mut on_kubernetes(Screen::AllEvents), SIZES[0]));
+    let asking = frame(&mut model(fixtures::fleet(), Screen::AllEvents, unicode()), SIZES[0]);
+    assert!(asking.contains("asking for events"), "{asking}");
+}
+
+#[test]
+fn a_resource_shows_what_differs_and_finds_a_text() {
+    snapshots("resource", on_kubernetes(Screen::Resource(key("fraud-detection"))));
+    let mut found = on_kubernetes(Screen::Resource(key("fraud-detection")));
+    found.set_filter("option-1");
+    let text = frame(&mut found, SIZES[0]);
+    assert!(text.contains("10 lines hold /option-1") && text.contains("pipeline.option-10: value-10"), "{text}");
+    let first = found.views.resource.view.scroll.offset;
+    assert!(found.views.resource.view.jump(true) && found.views.resource.view.scroll.offset == first + 1);
+    assert!(found.views.resource.view.jump(false) && found.views.resource.view.scroll.offset == first);
+    found.set_filter("no such thing");
+    assert!(!found.views.resource.view.jump(true));
+}
+
+#[test]
+fn the_log_of_a_pod_shows_its_newest_lines_and_keeps_its_place() {
+    snapshots("pod-log", on_kubernetes(log_of_a_pod()));
+    let mut log = on_kubernetes(log_of_a_pod());
+    frame(&mut log, SIZES[0]);
+    log.views.pod_log.view.move_by(-40);
+    let held = frame(&mut log, SIZES[0]);
+    assert!(held.contains("not at the end"), "{held}");
+    // New lines come and old ones go: what is read stays where it is.
+    let shown = |text: &str| {
+        let lines = text.lines().skip_while(|line| !line.starts_with("─ log")).skip(1);
+        lines.take(10).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut later = (*fixtures::on_kubernetes().log.unwrap()).clone();
+    let lines = Arc::make_mut(&mut later.lines);
+    lines.drain(..20);
+    lines.extend((0..20).map(|n| Arc::from(format!("a new line {n}"))));
+    later.dropped += 20;
+    let snapshot = Snapshot { log: Some(Arc::new(later)), revision: 99, ..fixtures::on_kubernetes() };
+    log.take(Arc::new(snapshot));
+    log.refresh_rows();
+    let after = frame(&mut log, SIZES[0]);
+    assert_eq!(shown(&held), shown(&after));
+    log.views.pod_log.view.move_by(1_000);
+    let end = frame(&mut log, SIZES[0]);
+    assert!(end.contains("a new line 19") && !end.contains("not at the end"), "{end}");
+    log.set_filter("outofmemory");
+    let filtered = frame(&mut log, SIZES[0]);
+    assert!(filtered.contains("held back by the filter") && !filtered.contains("INFO"), "{filtered}");
+}
+
+#[test]
+fn only_what_is_on_screen_is_asked_for() {
+    let mut log = on_kubernetes(log_of_a_pod());
+    let query = log.looking_at().log.unwrap();
+    assert_eq!((query.pod.as_str(), query.follow, query.previous), ("fraud-detection-taskmanager-1-3", true, false));
+    assert_eq!(query.container.as_deref(), Some("flink-main-container"));
+    log.set_filter("error");
+    assert_eq!(log.looking_at().log.unwrap().filter, "error");
+    let wants = |screen| {
+        let seen = on_kubernetes(screen).looking_at();
+        (seen.log.is_some(), seen.events, seen.all_events, seen.documents)
+    };
+    let fraud = || key("fraud-detection");
+    assert_eq!(wants(Screen::Pods(fraud())), (false, false, false, false));
+    assert_eq!(wants(Screen::Events(fraud())), (false, true, false, false));
+    assert_eq!(wants(Screen::AllEvents), (false, false, true, false));
+    assert_eq!(wants(Screen::Resource(fraud())), (false, false, false, true));
+}
+
+#[test]
+fn capacity_shows_nodes_and_who_uses_them() {
+    let mut capacity = on_kubernetes(Screen::Capacity);
+    capacity.views.capacity.list.select(1);
+    snapshots("capacity", capacity);
+    let mut filtered = on_kubernetes(Screen::Capacity);
+    filtered.set_filter("cordoned");
+    assert_eq!(filtered.views.capacity.list.rows.len(), 1);
+    assert!(on_kubernetes(Screen::Capacity).looking_at().capacity);
+    let plain = Snapshot { sources: fixtures::fleet().sources[1..].to_vec(), ..fixtures::fleet() };
+    let plain = frame(&mut model(plain, Screen::Capacity, unicode()), SIZES[0]);
+    assert!(plain.contains("no Kubernetes cluster is looked at"), "{plain}");
+}
+
+#[test]
+fn kubernetes_shows_the_operator_each_watch_with_its_countdown_and_the_missing_rights() {
+    let text = frame(&mut on_kubernetes(Screen::Cluster), SIZES[1]);
+    assert!(text.contains("lost 44s, try 5, next in 17s"), "{text}");
+    assert!(text.contains("2 of 12 missing"), "{text}");
+    snapshots("kubernetes", on_kubernetes(Screen::Cluster));
+}
+
+#[test]
+fn ownership_shows_who_scales_who_else_writes_and_what_the_operator_keeps() {
+    snapshots("ownership", on_kubernetes(Screen::Ownership(key("fraud-detection"))));
+    let mut observed = fixtures::on_kubernetes();
+    let job = observed.jobs.iter_mut().find(|job| job.key == key("fraud-detection")).unwrap();
+    let job = Arc::make_mut(job);
+    job.ownership = crate::domain::job::Ownership::Observer { why: "job.autoscaler.enabled=true".into() };
+    Arc::make_mut(job.resource.as_mut().unwrap()).can_take_over = true;
+    let text = frame(&mut model(observed, Screen::Ownership(key("fraud-detection")), unicode()), SIZES[1]);
+    assert!(text.contains("it can be taken over to manual"), "{text}");
+    assert!(text.contains("the operator overrules the spec"), "{text}");
+}
+
+#[test]
+fn session_clusters_are_trees_and_blue_green_deployments_are_rows() {
+    use crate::domain::job::JobKind;
+    let mut snapshot = fixtures::on_kubernetes();
+    for (name, kind) in [("invoices", JobKind::FlinkSessionJob), ("clickstream", JobKind::FlinkJob)] {
+        Arc::make_mut(snapshot.jobs.iter_mut().find(|job| job.key == key(name)).unwrap()).kind = kind;
+    }
+    let fleet = model(snapshot.clone(), Screen::Fleet, unicode());
+    let names: Vec<&str> = fleet.views.fleet.list.rows.iter().map(|row| row.key.as_str()).collect();
+    let at = names.iter().position(|name| *name == "k8s:adhoc-session").unwrap();
+    assert_eq!(names[at..at + 3], ["k8s:adhoc-session", "k8s:invoices", "k8s:clickstream"]);
+    assert_eq!(names.last(), Some(&"blue-green:uid-bg"));
+    let mut selected = model(snapshot, Screen::Fleet, unicode());
+    selected.views.fleet.list.select_key(&key("adhoc-session"));
+    snapshots("fleet-trees", selected);
+    let mut blue = on_kubernetes(Screen::Fleet);
+    blue.views.fleet.list.select(99);
+    let text = frame(&mut blue, SIZES[1]);
+    assert!(text.contains("transition given up in 3m40s"), "{text}");
+}
+
+#[test]
+fn a_decision_says_whether_it_fits() {
+    use crate::domain::capacity::{Blocker, CapacityAnswer};
+    let mut snapshot = fixtures::on_kubernetes();
+    let answer = CapacityAnswer {
+        needed: 20,
+        fitting: 14,
+        new_nodes: 0,
+        blocker: Some((Blocker::Memory, "node-pool b".into())),
+        largest_parallelism: 28,
+        gaps: Vec::new(),
+    };
+    Arc::make_mut(&mut snapshot.decisions[0]).capacity = Some(Arc::new(answer));
+    let text = frame(&mut model(snapshot, pending(), unicode()), SIZES[1]);
+    let said = "fits 14 of 20 TaskManagers, first blocker memory on node-pool b, largest parallelism that fits: 28";
+    assert!(text.contains(said), "{text}");
+}
+
+#[test]
+fn a_missing_right_is_named_and_its_key_says_so() {
+    use crate::domain::kubernetes::{KubeAction, RightRow};
+    let mut snapshot = fixtures::on_kubernetes();
+    let kube = Arc::make_mut(&mut snapshot.kubernetes[0]);
+    let row = |action| RightRow { action, namespace: Some("payments".into()), allowed: false, reason: String::new() };
+    Arc::make_mut(&mut kube.rights.as_mut().unwrap().value)
+        .extend([KubeAction::ReadLogs, KubeAction::WatchEvents].map(row));
+    let why = "missing right: get pods/log in namespace payments";
+    let pods = model(snapshot.clone(), Screen::Pods(key("fraud-detection")), unicode());
+    assert_eq!(Action::PodLog.available(&pods).unwrap_err().0, why);
+    let text = frame(&mut model(snapshot.clone(), log_of_a_pod(), unicode()), SIZES[0]);
+    assert!(text.contains(why), "{text}");
+    let text = frame(&mut model(snapshot, Screen::Events(key("fraud-detection")), unicode()), SIZES[0]);
+    assert!(text.contains("missing right: watch events in namespace payments"), "{text}");
+}
+
 #[test]
 fn the_log_says_that_there_is_nothing_to_tell() {
     snapshots("log", model(fixtures::fleet(), Screen::Log, unicode()));
@@ -327,34 +511,38 @@ fn hostile_names_never_reach_the_terminal_raw() {
 }
 
 fn all_screens() -> Vec<Screen> {
-    let of_jobs: [fn(JobKey) -> Screen; 5] =
-        [Screen::Job, Screen::Memory, Screen::Problems, Screen::Checkpoints, Screen::TaskManagers];
+    let of_jobs: [fn(JobKey) -> Screen; 9] = [
+        Screen::Ownership,
+        Screen::Job,
+        Screen::Memory,
+        Screen::Problems,
+        Screen::Checkpoints,
+        Screen::TaskManagers,
+        Screen::Pods,
+        Screen::Events,
+        Screen::Resource,
+    ];
     let jobs = ["fraud-detection", "ledger-export", "inventory-cdc", "adhoc-session", "backfill-2025"];
     let of_jobs = of_jobs.into_iter().flat_map(|screen| jobs.map(|job| screen(key(job))));
     let decisions =
         fixtures::fleet().decisions.iter().map(|decision| Screen::Decision(decision.id)).collect::<Vec<_>>();
-    [Screen::Fleet, Screen::Decisions].into_iter().chain(of_jobs).chain(decisions).collect()
+    [Screen::Fleet, Screen::Decisions, Screen::AllEvents, Screen::Capacity, Screen::Cluster, log_of_a_pod()]
+        .into_iter()
+        .chain(of_jobs)
+        .chain(decisions)
+        .collect()
 }
 
 /// Draws the screen alone into an area of any size, as the frame does into its body.
 fn body(model: &mut Model, screen: &Screen, (wide, high): (u16, u16)) -> Vec<String> {
-    use super::{checkpoints, decision, decisions, fleet, job, memory, problems, task_managers};
     let next = NextChange::default();
     let mut views = std::mem::take(&mut model.views);
     let mut terminal = Terminal::new(TestBackend::new(wide, high)).unwrap();
     terminal
         .draw(|frame| {
             let (area, ctx): (_, Ctx) = (frame.area(), model.ctx(&next));
-            match screen {
-                Screen::Fleet => fleet::draw(frame, area, &ctx, &mut views.fleet),
-                Screen::Job(key) => job::draw(frame, area, &ctx, key, views.job.of(key)),
-                Screen::Memory(key) => memory::draw(frame, area, &ctx, key, views.memory.of(key)),
-                Screen::Problems(key) => problems::draw(frame, area, &ctx, key, views.problems.of(key)),
-                Screen::Checkpoints(key) => checkpoints::draw(frame, area, &ctx, key, views.checkpoints.of(key)),
-                Screen::TaskManagers(key) => task_managers::draw(frame, area, &ctx, key, views.task_managers.of(key)),
-                Screen::Decisions => decisions::draw(frame, area, &ctx, &mut views.decisions),
-                Screen::Decision(id) => decision::draw(frame, area, &ctx, *id, views.decision.of(id)),
-                Screen::Log => {}
+            if !matches!(screen, Screen::Log) {
+                draw_screen(frame, area, &ctx, screen, &mut views);
             }
         })
         .unwrap();
@@ -386,6 +574,11 @@ proptest! {
         views.memory.view.list.select(selected);
         views.memory.view.advice = expanded;
         views.decisions.list.select(selected);
+        views.pods.view.list.select(selected);
+        views.events.view.list.select(selected);
+        views.resource.view.scroll.offset = scroll;
+        views.resource.view.left = scroll;
+        views.pod_log.view.left = scroll;
         body(&mut model, &screen, (wide, high));
     }
 

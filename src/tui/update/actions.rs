@@ -6,15 +6,24 @@ use tui_logger::TuiWidgetEvent;
 
 use crate::domain::command::{Command, Intent, Issuer};
 use crate::domain::decision::Decision;
+use crate::domain::ids::SourceId;
+use crate::domain::job::{JobView, Realization};
+use crate::domain::kubernetes::OperatorVersion;
 use crate::domain::text::parse_duration;
 use crate::tui::action::Action;
 use crate::tui::model::{InFlight, Model};
-use crate::tui::overlays::{Ask, Confirm, Help, Line, Overlay, Palette, Prompt};
+use crate::tui::overlays::confirm::Ownership;
+use crate::tui::overlays::{About, Ask, Confirm, Contexts, Help, Line, Overlay, Palette, Prompt};
 use crate::tui::screens::{JobPane, Screen, decisions, fleet};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::tree::foldable;
 
 use super::{Effect, quit, refuse};
+
+/// Columns that long lines are panned by.
+const PAN: usize = 16;
+/// Columns that they are panned by at most.
+const LONGEST_PAN: usize = 4_000;
 
 /// Does an action, or says why it cannot be done.
 pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
@@ -23,7 +32,8 @@ pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
         return;
     }
     match action {
-        Action::Approve | Action::Reject | Action::Snooze => ask(model, action),
+        Action::Approve | Action::Reject | Action::Snooze | Action::Reduce => ask(model, action, effects),
+        Action::TakeOver | Action::HandBack => ask_ownership(model, action),
 
         Action::Up => move_by(model, -1),
         Action::Down => move_by(model, 1),
@@ -35,6 +45,12 @@ pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
         Action::Right => sideways(model, true),
         Action::Open => open(model),
         Action::NextPane => match model.screen() {
+            Screen::PodLog(_) => {
+                let view = &mut model.views.pod_log.view;
+                view.container += 1;
+                view.anew();
+            }
+            Screen::Resource(_) => model.views.resource.view.next_part(),
             Screen::Memory(_) => model.views.memory.view.advice = !model.views.memory.view.advice,
             _ => model.views.job.view.pane = model.views.job.view.pane.next(),
         },
@@ -53,6 +69,20 @@ pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
         Action::Problems => go(model, |model| Some(Screen::Problems(model.job()?.key.clone()))),
         Action::Checkpoints => go(model, |model| Some(Screen::Checkpoints(model.job()?.key.clone()))),
         Action::TaskManagers => go(model, |model| Some(Screen::TaskManagers(model.job()?.key.clone()))),
+        Action::Pods => go(model, |model| Some(Screen::Pods(model.job()?.key.clone()))),
+        Action::PodLog => go(model, |model| Some(Screen::PodLog(model.pod()?))),
+        Action::Events => go(model, |model| Some(Screen::Events(model.job()?.key.clone()))),
+        Action::AllEvents => go(model, |_| Some(Screen::AllEvents)),
+        Action::Resource => go(model, |model| Some(Screen::Resource(model.job()?.key.clone()))),
+        Action::Contexts => {
+            if let Some(kube) = model.latest().kubernetes.first() {
+                let contexts = Contexts::new(kube.source.clone(), kube.contexts.to_vec());
+                model.overlays.push(Overlay::Contexts(contexts));
+            }
+        }
+        Action::Ownership => go(model, |model| Some(Screen::Ownership(model.job()?.key.clone()))),
+        Action::Capacity => go(model, |_| Some(Screen::Capacity)),
+        Action::Cluster => go(model, |_| Some(Screen::Cluster)),
         Action::Decisions => go(model, |_| Some(Screen::Decisions)),
         Action::Decision => {
             // From a decision that is over, its key leads to the one that stands in its place.
@@ -94,12 +124,28 @@ pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
         }
         Action::Expand => model.views.job.view.expanded = !model.views.job.view.expanded,
         Action::Chart => model.views.job.view.metric = model.views.job.view.metric.next(),
+        Action::NextMatch | Action::PreviousMatch => {
+            if !model.views.resource.view.jump(action == Action::NextMatch) {
+                model.toast(Slot::Muted, "nothing found");
+            }
+        }
+        Action::Follow => model.views.pod_log.view.hold_or_follow(),
+        Action::Previous => {
+            let view = &mut model.views.pod_log.view;
+            view.previous = !view.previous;
+            view.anew();
+            model.refresh_rows();
+        }
         Action::UnfoldAll => unfold_all(model, true),
         Action::FoldAll => unfold_all(model, false),
         Action::Refresh => {
             let job = model.job().map(|job| Intent::Refresh { job: job.key.clone() });
             let lost = model.some_source_is_lost().then_some(Intent::Reconnect);
-            for intent in job.into_iter().chain(lost) {
+            let here = *model.screen() == Screen::Cluster;
+            let kubernetes = model.latest().kubernetes.iter().filter(|_| here);
+            let rights: Vec<Intent> =
+                kubernetes.map(|kube| Intent::AskRights { source: kube.source.clone() }).collect();
+            for intent in job.into_iter().chain(lost).chain(rights) {
                 let command = command(model, intent, None);
                 effects.push(Effect::Send(command));
             }
@@ -144,13 +190,24 @@ pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
 // --- decisions ---
 
 /// Opens the question before an action on the decision in question.
-fn ask(model: &mut Model, action: Action) {
+fn ask(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
     let Some(decision) = model.decision().cloned() else { return };
     let id = decision.id;
     match action {
         Action::Reject => model.overlays.push(Overlay::Prompt(Prompt::new(Ask::RejectReason(id), decision))),
         Action::Snooze => model.overlays.push(Overlay::Prompt(Prompt::new(Ask::SnoozeTime(id), decision))),
-        _ => confirm(model, action, Intent::Approve { decision: id }, decision),
+        Action::Reduce => confirm(model, action, Intent::Reduce { decision: id }, About::Decision(decision)),
+        _ => {
+            // What would be written is asked of the server while the question is read.
+            let patched = |job: &Arc<JobView>| {
+                job.resource.is_some() && matches!(job.realization, Realization::PatchResource { .. })
+            };
+            if model.latest().job(&decision.target.job).is_some_and(patched) {
+                let rehearse = command(model, Intent::Preview { decision: id }, None);
+                effects.push(Effect::Send(rehearse));
+            }
+            confirm(model, action, Intent::Approve { decision: id }, About::Decision(decision));
+        }
     }
 }
 
@@ -163,11 +220,76 @@ pub(super) fn answered(model: &mut Model, ask: Ask, text: String, decision: Arc<
         }
         Ask::SnoozeTime(id) => (Action::Snooze, Intent::Snooze { decision: id, time: parse_duration(&text).ok() }),
     };
-    confirm(model, action, intent, decision);
+    confirm(model, action, intent, About::Decision(decision));
 }
 
-fn confirm(model: &mut Model, action: Action, intent: Intent, decision: Arc<Decision>) {
-    let confirm = Confirm::new(action, action.danger(), intent, decision, model.monotonic);
+/// Opens the question before a job is taken over or handed back.
+fn ask_ownership(model: &mut Model, action: Action) {
+    let Some(job) = model.job().cloned() else { return };
+    let target = job.resource.as_ref().and_then(|resource| resource.target.clone());
+    let Some(target) = target else { return refuse(model, action, "what the job is now is not known yet") };
+    let (_, why) = crate::tui::screens::owner(&job);
+    let operator = model.latest().kube(&job.source).map(|kube| Arc::clone(&kube.operator));
+    let resets = operator.as_ref().is_some_and(|operator| operator.is_at_least(OperatorVersion::V1_11));
+    let text = |text: &str| text.to_owned();
+    let (intent, lines) = match action {
+        Action::HandBack => (
+            Intent::HandBack { job: job.key.clone() },
+            vec![
+                ("now", why.to_owned()),
+                ("writes", text("the operator's autoscaler is switched on and its gate opened (scaling.enabled=true)")),
+                ("effect", text("nothing is rescaled by that itself; the map of parallelism stays what runs")),
+                ("then", text("the operator decides by itself, from its next turn on; flightdeck only observes")),
+            ],
+        ),
+        _ => (
+            Intent::TakeOver { job: job.key.clone() },
+            vec![
+                ("now", why.to_owned()),
+                (
+                    "writes",
+                    text(
+                        "one patch: the parallelism that runs now, and memory that was injected, become the spec's own",
+                    ),
+                ),
+                (
+                    "and",
+                    if resets {
+                        text(
+                            "scaling.enabled=false with a fresh autoscalerResetNonce: what the operator stored is forgotten",
+                        )
+                    } else {
+                        text("job.autoscaler.enabled=false: this operator has no way to forget what it stored")
+                    },
+                ),
+                ("effect", text("nothing is rescaled or restarted by that; refused if the operator is at work")),
+                ("then", text("flightdeck computes, a person approves")),
+            ],
+        ),
+    };
+    confirm(model, action, intent, About::Ownership(Ownership { target, lines }));
+}
+
+/// Looks at another context, or at other namespaces.
+pub(super) fn switch_context(
+    model: &mut Model,
+    source: SourceId,
+    context: String,
+    namespaces: Vec<String>,
+    effects: &mut Vec<Effect>,
+) {
+    let place = if namespaces.is_empty() { "all namespaces".to_owned() } else { namespaces.join(", ") };
+    model.toast(Slot::Toast, format!("looking at {context}, {place}"));
+    let intent = Intent::SwitchContext { source, context: Some(context), namespaces };
+    let command = command(model, intent, None);
+    model.in_flight.push(InFlight { command: command.clone(), action: Action::Contexts, stage: None });
+    effects.push(Effect::Send(command));
+    model.places.jump(Screen::Fleet);
+    arrived(model);
+}
+
+fn confirm(model: &mut Model, action: Action, intent: Intent, about: About) {
+    let confirm = Confirm::new(action, action.danger(), intent, about, model.monotonic);
     match model.may_act().map_err(|why| why.0.into_owned()).and_then(|()| confirm.still_true(model.latest())) {
         Ok(()) => model.overlays.push(Overlay::Confirm(Box::new(confirm))),
         Err(why) => refuse(model, action, &why),
@@ -176,15 +298,16 @@ fn confirm(model: &mut Model, action: Action, intent: Intent, decision: Arc<Deci
 
 /// Sends what was confirmed, if everything is still as it was when the question came up.
 pub(super) fn confirmed(model: &mut Model, confirm: Confirm, effects: &mut Vec<Effect>) {
-    let Confirm { action, ref intent, ref decision, .. } = confirm;
+    let Confirm { action, ref intent, .. } = confirm;
+    let target = confirm.target().clone();
     let allowed = model.may_act().map_err(|why| why.0.into_owned());
     if let Err(why) = allowed.and_then(|()| confirm.still_true(model.latest())) {
         refuse(model, action, &why);
         return;
     }
-    let command = command(model, intent.clone(), Some(decision.target.clone()));
+    let command = command(model, intent.clone(), Some(target.clone()));
     model.in_flight.push(InFlight { command: command.clone(), action, stage: None });
-    model.toast(Slot::Toast, format!("{} {}: given", action.id(), decision.target.name));
+    model.toast(Slot::Toast, format!("{} {}: given", action.id(), target.name));
     effects.push(Effect::Send(command));
 }
 
@@ -247,7 +370,22 @@ fn open(model: &mut Model) {
             view.open = !view.open && view.list.selected.is_some();
         }
         Screen::Decision(_) => toggle_node(model),
-        Screen::Memory(_) | Screen::TaskManagers(_) | Screen::Log => {}
+        Screen::Pods(_) => {
+            if let Some(pod) = model.pod() {
+                model.places.open(Screen::PodLog(pod));
+                arrived(model);
+            }
+        }
+        Screen::Memory(_)
+        | Screen::TaskManagers(_)
+        | Screen::PodLog(_)
+        | Screen::Events(_)
+        | Screen::AllEvents
+        | Screen::Resource(_)
+        | Screen::Ownership(_)
+        | Screen::Capacity
+        | Screen::Cluster
+        | Screen::Log => {}
     }
 }
 
@@ -267,6 +405,14 @@ fn half_page(model: &Model) -> isize {
         Screen::Problems(_) => views.problems.view.list.page,
         Screen::Checkpoints(_) => views.checkpoints.view.list.page,
         Screen::TaskManagers(_) => views.task_managers.view.list.page,
+        Screen::Pods(_) => views.pods.view.list.page,
+        Screen::PodLog(_) => views.pod_log.view.page,
+        Screen::Events(_) => views.events.view.list.page,
+        Screen::AllEvents => views.all_events.list.page,
+        Screen::Resource(_) => views.resource.view.scroll.page,
+        Screen::Ownership(_) => views.ownership.view.scroll.page,
+        Screen::Capacity => views.capacity.list.page,
+        Screen::Cluster => views.cluster.scroll.page,
         Screen::Decisions => views.decisions.list.page,
         Screen::Decision(_) => views.decision.view.tree.list.page,
         Screen::Log => 1,
@@ -296,6 +442,14 @@ pub(super) fn move_by(model: &mut Model, by: isize) {
         Screen::Problems(_) => views.problems.view.list.move_by(by),
         Screen::Checkpoints(_) => views.checkpoints.view.list.move_by(by),
         Screen::TaskManagers(_) => views.task_managers.view.list.move_by(by),
+        Screen::Pods(_) => views.pods.view.list.move_by(by),
+        Screen::PodLog(_) => views.pod_log.view.move_by(by),
+        Screen::Events(_) => views.events.view.list.move_by(by),
+        Screen::AllEvents => views.all_events.list.move_by(by),
+        Screen::Resource(_) => views.resource.view.scroll.move_by(by),
+        Screen::Ownership(_) => views.ownership.view.scroll.move_by(by),
+        Screen::Capacity => views.capacity.list.move_by(by),
+        Screen::Cluster => views.cluster.scroll.move_by(by),
         Screen::Decisions => views.decisions.list.move_by(by),
         Screen::Decision(_) => views.decision.view.tree.list.move_by(by),
         Screen::Log => views.log.state.transition(match by {
@@ -304,6 +458,11 @@ pub(super) fn move_by(model: &mut Model, by: isize) {
             _ => TuiWidgetEvent::NextPageKey,
         }),
     }
+}
+
+/// Pans long lines.
+fn pan(left: &mut usize, right: bool) {
+    *left = if right { (*left + PAN).min(LONGEST_PAN) } else { left.saturating_sub(PAN) };
 }
 
 fn sideways(model: &mut Model, right: bool) {
@@ -321,6 +480,8 @@ fn sideways(model: &mut Model, right: bool) {
             model.views.checkpoints.view.open = right && model.views.checkpoints.view.list.selected.is_some();
             return;
         }
+        Screen::PodLog(_) => return pan(&mut model.views.pod_log.view.left, right),
+        Screen::Resource(_) => return pan(&mut model.views.resource.view.left, right),
         _ => {}
     }
     let Some(tree) = model.views.tree(&screen) else { return };

@@ -87,6 +87,7 @@ fn close_if_changed(model: &mut Model, snapshot: &Snapshot) {
         | Overlay::Palette(_)
         | Overlay::Help(_)
         | Overlay::Prompt(_)
+        | Overlay::Contexts(_)
         | Overlay::Quit
         | Overlay::Notices(_) => true,
     });

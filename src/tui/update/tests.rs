@@ -16,7 +16,7 @@ use crate::tui::action::Danger;
 use crate::tui::fixtures;
 use crate::tui::keymap::Keymap;
 use crate::tui::model::Setup;
-use crate::tui::overlays::Confirm;
+use crate::tui::overlays::{About, Confirm};
 use crate::tui::screens::Screen;
 
 const PENDING: DecisionId = DecisionId(0x1f2e_3d4c);
@@ -272,7 +272,7 @@ fn a_loss_is_confirmed_by_the_typed_name_alone() {
         let mut desk = Desk::at_decision();
         let decision = Arc::clone(desk.model.decision().unwrap());
         let intent = Intent::Approve { decision: PENDING };
-        let confirm = Confirm::new(Action::Approve, Danger::Loses, intent, decision, desk.monotonic);
+        let confirm = Confirm::new(Action::Approve, Danger::Loses, intent, About::Decision(decision), desk.monotonic);
         desk.model.overlays.push(Overlay::Confirm(Box::new(confirm)));
         desk.wait(400);
         desk
@@ -477,8 +477,8 @@ fn the_palette_does_what_it_shows_and_refuses_what_cannot_be_done() {
 #[test]
 fn keys_that_mean_nothing_together_say_so() {
     let mut desk = Desk::with(fixtures::fleet());
-    desk.press("g x");
-    assert_eq!(desk.toasts(), "g x means nothing");
+    desk.press("g z");
+    assert_eq!(desk.toasts(), "g z means nothing");
     desk.press("g esc");
     assert!(desk.model.pending.is_empty());
     desk.wait(6_000);
@@ -540,6 +540,175 @@ fn only_rows_on_screen_without_a_loop_are_asked_for() {
     assert!(rows(&desk).is_empty(), "the fleet is not on screen");
 }
 
+// --- Kubernetes ---
+
+fn on(screen: Screen, change: impl FnOnce(&mut crate::domain::job::JobView)) -> Desk {
+    let mut snapshot = fixtures::on_kubernetes();
+    let at = snapshot.jobs.iter().position(|job| job.key == fixtures::key("fraud-detection")).unwrap();
+    change(Arc::make_mut(&mut snapshot.jobs[at]));
+    let mut desk = Desk::with(snapshot);
+    desk.model.places.jump(screen);
+    desk.model.refresh_rows();
+    desk
+}
+
+fn resource(job: &mut crate::domain::job::JobView) -> &mut crate::domain::kubernetes::ResourceView {
+    Arc::make_mut(job.resource.as_mut().unwrap())
+}
+
+fn ownership_screen() -> Screen {
+    Screen::Ownership(fixtures::key("fraud-detection"))
+}
+
+#[test]
+fn a_job_is_taken_over_with_its_frozen_target_and_handed_back() {
+    let take = |job: &mut _| resource(job).can_take_over = true;
+    let mut desk = on(ownership_screen(), take);
+    assert!(desk.press("t y").is_empty() && desk.asks(), "type-ahead is dropped");
+    desk.wait(400);
+    assert!(desk.press("enter").is_empty() && !desk.asks(), "enter closes, it never confirms");
+    desk.press("t");
+    desk.wait(400);
+    let sent = desk.press("y");
+    let job = fixtures::key("fraud-detection");
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].intent, Intent::TakeOver { job: job.clone() });
+    assert_eq!(sent[0].target.as_ref().map(|target| &target.job), Some(&job));
+    // One at a time.
+    desk.press("t");
+    assert!(!desk.asks() && desk.toasts().contains("under way"), "{}", desk.toasts());
+
+    let mut desk = on(ownership_screen(), |job| resource(job).can_hand_back = true);
+    desk.press("t");
+    assert!(!desk.asks() && desk.toasts().contains("does not act on this job"), "{}", desk.toasts());
+    desk.press("b");
+    desk.wait(400);
+    assert_eq!(desk.press("y")[0].intent, Intent::HandBack { job });
+}
+
+#[test]
+fn a_job_that_changes_closes_the_question_of_who_scales_it() {
+    let mut desk = on(ownership_screen(), |job| resource(job).can_take_over = true);
+    desk.press("t");
+    desk.wait(400);
+    desk.publish(|snapshot| {
+        let at = snapshot.jobs.iter().position(|job| job.key == fixtures::key("fraud-detection")).unwrap();
+        let job = Arc::make_mut(&mut snapshot.jobs[at]);
+        resource(job).target.as_mut().unwrap().generation = Some(8);
+    });
+    assert!(!desk.asks() && desk.toasts().contains("fraud-detection changed; nothing was sent"), "{}", desk.toasts());
+}
+
+#[test]
+fn without_the_right_to_patch_nothing_is_asked_and_the_right_is_named() {
+    use crate::domain::kubernetes::{KubeAction, RightRow};
+    for key in ["t", "a"] {
+        let mut desk = on(ownership_screen(), |job| resource(job).can_take_over = true);
+        desk.publish(|snapshot| {
+            let kube = Arc::make_mut(&mut snapshot.kubernetes[0]);
+            let (action, reason) = (KubeAction::PatchDeployment, String::new());
+            let row = RightRow { action, namespace: Some("payments".into()), allowed: false, reason };
+            Arc::make_mut(&mut kube.rights.as_mut().unwrap().value).push(row);
+        });
+        desk.press(key);
+        assert!(!desk.asks(), "{key}");
+        let why = "missing right: patch flinkdeployments.flink.apache.org in namespace payments";
+        assert!(desk.toasts().contains(why), "{key}: {}", desk.toasts());
+    }
+}
+
+#[test]
+fn an_approval_asks_the_server_first_what_it_would_do() {
+    let mut desk = on(Screen::Decision(PENDING), |_| {});
+    let sent = desk.press("a");
+    assert_eq!(
+        sent.iter().map(|command| &command.intent).collect::<Vec<_>>(),
+        [&Intent::Preview { decision: PENDING }]
+    );
+    assert!(desk.asks());
+    desk.wait(400);
+    assert_eq!(desk.press("y")[0].intent, Intent::Approve { decision: PENDING });
+}
+
+#[test]
+fn a_decision_that_does_not_fit_is_reduced_after_a_question() {
+    use crate::domain::capacity::{Blocker, CapacityAnswer};
+    let mut desk = Desk::at_decision();
+    desk.press("F");
+    assert!(!desk.asks() && desk.toasts().contains("whether it fits is not known"), "{}", desk.toasts());
+    let answer = |fitting| CapacityAnswer {
+        needed: 8,
+        fitting,
+        new_nodes: 0,
+        blocker: Some((Blocker::Cpu, "node-pool a".into())),
+        largest_parallelism: fitting,
+        gaps: Vec::new(),
+    };
+    desk.publish(|s| decision(s).capacity = Some(Arc::new(answer(8))));
+    desk.press("F");
+    assert!(!desk.asks() && desk.toasts().contains("it fits as it is"), "{}", desk.toasts());
+    desk.publish(|s| decision(s).capacity = Some(Arc::new(answer(5))));
+    desk.press("F");
+    desk.wait(400);
+    assert_eq!(desk.press("y")[0].intent, Intent::Reduce { decision: PENDING });
+}
+
+#[test]
+fn another_context_is_looked_at_from_the_list() {
+    let mut desk = on(Screen::Cluster, |_| {});
+    desk.press("g x down enter");
+    let desk_screen = desk.model.screen().clone();
+    assert_eq!(desk_screen, Screen::Fleet);
+    let mut desk = on(Screen::Cluster, |_| {});
+    desk.press("g x down");
+    let sent = desk.press("enter");
+    let (context, namespaces) = (Some("prod-us".to_owned()), vec!["default".to_owned()]);
+    let source = crate::domain::ids::SourceId::new("prod-eu");
+    assert_eq!(sent[0].intent, Intent::SwitchContext { source, context, namespaces });
+}
+
+#[test]
+fn asking_again_on_the_screen_of_kubernetes_asks_for_rights() {
+    let mut desk = on(Screen::Cluster, |_| {});
+    let sent = desk.press("r");
+    assert!(sent.iter().any(|command| matches!(command.intent, Intent::AskRights { .. })), "{sent:?}");
+}
+
+#[test]
+fn a_blue_green_deployment_is_only_to_look_at() {
+    let mut desk = on(Screen::Fleet, |_| {});
+    desk.press("G");
+    assert!(desk.model.on_blue_green());
+    for key in ["enter", "2", "t", "0"] {
+        desk.press(key);
+        assert_eq!(desk.model.screen(), &Screen::Fleet, "{key}");
+        assert!(desk.toasts().contains("only to look at"), "{key}: {}", desk.toasts());
+    }
+}
+
+#[test]
+fn the_log_of_a_pod_is_reached_from_pods_and_left_again() {
+    let mut desk = on(Screen::Fleet, |_| {});
+    let fraud = fixtures::key("fraud-detection");
+    desk.model.views.fleet.list.select_key(&fraud);
+    desk.press("0 j j j enter");
+    assert!(matches!(desk.model.screen(), Screen::PodLog(key) if key.pod == "fraud-detection-taskmanager-1-3"));
+    assert!(desk.model.looking_at().log.is_some_and(|query| !query.previous));
+    desk.press("B");
+    assert!(desk.model.looking_at().log.is_some_and(|query| query.previous && !query.follow));
+    desk.press("tab");
+    assert_eq!(desk.model.looking_at().log.unwrap().container.as_deref(), Some("log-shipper"));
+    // What is typed narrows at once and is read for only when it stands.
+    desk.press("/");
+    desk.typed("error");
+    assert_eq!(desk.model.looking_at().log.unwrap().filter, "");
+    desk.press("enter");
+    assert_eq!(desk.model.looking_at().log.unwrap().filter, "error");
+    desk.press("esc esc");
+    assert_eq!(desk.model.screen(), &Screen::Pods(fraud));
+    assert_eq!(desk.model.looking_at().log, None);
+}
+
 // --- the proof ---
 
 /// What an effect may do outside.
@@ -549,6 +718,7 @@ fn danger_of(effect: &Effect) -> Danger {
             Intent::Approve { .. } => Action::Approve.danger(),
             Intent::Reject { .. } => Action::Reject.danger(),
             Intent::Snooze { .. } => Action::Snooze.danger(),
+            Intent::Reduce { .. } => Action::Reduce.danger(),
             Intent::Refresh { .. }
             | Intent::Reconnect
             | Intent::Preview { .. }
@@ -633,7 +803,7 @@ proptest! {
         let mut desk = Desk::at_decision();
         for step in &steps {
             let asked = match desk.model.overlay() {
-                Some(Overlay::Confirm(confirm)) => Some((confirm.danger, confirm.decision.target.clone(), confirm.guard_until)),
+                Some(Overlay::Confirm(confirm)) => Some((confirm.danger, confirm.target().clone(), confirm.guard_until)),
                 _ => None,
             };
             let newest = desk.model.latest().decision(PENDING).map(|d| d.target.clone());
