@@ -395,6 +395,8 @@ impl Action {
                 (Self::Memory, "memory"),
                 (Self::Problems, "problems"),
                 (Self::Checkpoints, "checkpoints"),
+                (Self::Pods, "pods"),
+                (Self::Ownership, "who scales"),
                 BACK,
             ],
             Screen::Memory(_) => &[(Self::NextPane, "advice"), JOB, COPY, FILTER, BACK],

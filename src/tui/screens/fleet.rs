@@ -17,11 +17,11 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Ctx, FleetView, Row, parts, series};
+use super::{Ctx, FleetView, Row, kube, parts, series};
 use crate::domain::freshness::Freshness;
 use crate::domain::ids::{ClusterKey, JobKey};
 use crate::domain::job::{JobKind, JobView, VertexView};
-use crate::domain::kubernetes::BlueGreenRow;
+use crate::domain::kubernetes::{BlueGreenRow, WatchState};
 use crate::domain::snapshot::{Snapshot, SourceState};
 use crate::tui::format::{self, UNKNOWN, clean, count, delta, forecast, percent};
 use crate::tui::theme::Slot;
@@ -220,6 +220,18 @@ fn notice_of_lost_sources(buffer: &mut Buffer, area: Rect, ctx: &Ctx) -> Rect {
         }
         let lead = format!("{} {} lost {}: ", ctx.theme.glyphs.lost, clean(source.id.as_str(), 40), ctx.age(*since));
         lines.sentence(&lead, ctx.theme.style(Slot::Error), error, ctx.theme.style(Slot::Base), 1);
+    }
+    // A watch of its own may be lost while the cluster answers: what it knows is old, and the countdown says when it tries again.
+    let answers = |source| !ctx.snapshot.source(source).is_some_and(|s| matches!(s.state, SourceState::Lost { .. }));
+    let kubernetes = ctx.snapshot.kubernetes.iter().filter(|kube| answers(&kube.source));
+    let watches = kubernetes.flat_map(|kube| kube.watches.iter());
+    for watch in watches.filter(|watch| matches!(watch.state, WatchState::Lost { forbidden: false, .. })) {
+        let Some((lead, why, slot)) = kube::watch_trouble(ctx, watch) else { continue };
+        if lines.used >= area.height / 4 {
+            break;
+        }
+        let lead = format!("{} {} {lead}: ", ctx.theme.glyphs.lost, clean(&watch.resource, 40));
+        lines.sentence(&lead, ctx.theme.style(slot), &why, ctx.theme.style(Slot::Base), 1);
     }
     let used = lines.used;
     split_top(area, used)[1]
