@@ -15,6 +15,7 @@
 pub mod capacity;
 pub mod checkpoints;
 pub mod cluster;
+mod cluster_words;
 pub mod decision;
 pub mod decisions;
 #[cfg(test)]
@@ -23,7 +24,6 @@ mod drawn;
 pub mod events;
 pub mod fleet;
 pub mod job;
-mod kube;
 pub mod log;
 pub mod memory;
 pub mod ownership;

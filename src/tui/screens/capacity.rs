@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Ctx, List, Row, kube, parts};
+use super::{Ctx, List, Row, cluster_words, parts};
 use crate::domain::capacity::{CapacityView as Room, NodeView, QuotaRow};
 use crate::domain::ids::SourceId;
 use crate::domain::kubernetes::{KubeAction, KubeView};
@@ -105,7 +105,7 @@ fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx) -> Rect {
     let mut lines = Lines::new(buffer, top, theme);
     for kube in &ctx.snapshot.kubernetes {
         let Some(seen) = &kube.capacity else {
-            kube::watch_lines(&mut lines, ctx, &kube.source, "nodes", None);
+            cluster_words::watch_lines(&mut lines, ctx, &kube.source, "nodes", None);
             continue;
         };
         let room: &Room = &seen.value;
@@ -125,8 +125,16 @@ fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx) -> Rect {
                 format!("{ready}/{} take pods", room.nodes.len()).into(),
                 if ready == room.nodes.len() { Slot::Base } else { Slot::Warning },
             ),
-            ("cpu free", format!("{} of {}", kube::cores(cpu.0), kube::cores(cpu.1)).into(), Slot::Base),
-            ("memory free", format!("{} of {}", kube::memory(memory.0), kube::memory(memory.1)).into(), Slot::Base),
+            (
+                "cpu free",
+                format!("{} of {}", cluster_words::cores(cpu.0), cluster_words::cores(cpu.1)).into(),
+                Slot::Base,
+            ),
+            (
+                "memory free",
+                format!("{} of {}", cluster_words::memory(memory.0), cluster_words::memory(memory.1)).into(),
+                Slot::Base,
+            ),
             ("read", format!("{} ago", parts::age(ctx, Some(seen.at), fresh)).into(), Slot::freshness(fresh)),
         ]);
         for quota in &room.quotas {
@@ -161,8 +169,8 @@ fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx) -> Rect {
 
 fn amount(quota: &QuotaRow, value: u64) -> String {
     match quota.resource.as_str() {
-        "requests.cpu" | "limits.cpu" => kube::cores(value),
-        "requests.memory" | "limits.memory" => kube::memory(value),
+        "requests.cpu" | "limits.cpu" => cluster_words::cores(value),
+        "requests.memory" | "limits.memory" => cluster_words::memory(value),
         _ => value.to_string(),
     }
 }
@@ -198,10 +206,16 @@ fn cells<'a>(ctx: &Ctx<'a>, node: &'a NodeView) -> Vec<Cell<'a>> {
         Cell::End(parts::named(&row.name), theme.style(Slot::Emphasis)),
         Cell::new(row.pool.as_deref().unwrap_or_default(), theme.style(Slot::Muted)),
         Cell::new(format!("{glyph} {word}"), theme.style(slot)),
-        Cell::new(of(usage.map(|usage| kube::cores(usage.requested.cpu)), kube::cores(row.allocatable.cpu)), full(cpu)),
+        Cell::new(
+            of(usage.map(|usage| cluster_words::cores(usage.requested.cpu)), cluster_words::cores(row.allocatable.cpu)),
+            full(cpu),
+        ),
         Cell::Meter(Meter { value: cpu, band: None, slot: Slot::Busy }),
         Cell::new(
-            of(usage.map(|usage| kube::memory(usage.requested.memory)), kube::memory(row.allocatable.memory)),
+            of(
+                usage.map(|usage| cluster_words::memory(usage.requested.memory)),
+                cluster_words::memory(row.allocatable.memory),
+            ),
             full(memory),
         ),
         Cell::Meter(Meter { value: memory, band: None, slot: Slot::PoolUsed }),
@@ -231,7 +245,11 @@ fn details(buffer: &mut Buffer, area: Rect, ctx: &Ctx, node: &NodeView, place: &
     };
     let left = node.node.allocatable.less(usage.requested);
     lines.fields(&[
-        ("free", format!("{} cores, {}", kube::cores(left.cpu), kube::memory(left.memory)).into(), Slot::Emphasis),
+        (
+            "free",
+            format!("{} cores, {}", cluster_words::cores(left.cpu), cluster_words::memory(left.memory)).into(),
+            Slot::Emphasis,
+        ),
         ("pods", format!("{} of {}", usage.pods, node.node.pod_limit).into(), Slot::Base),
         (
             "taints",
@@ -253,7 +271,11 @@ fn details(buffer: &mut Buffer, area: Rect, ctx: &Ctx, node: &NodeView, place: &
             break;
         }
         let name = format!("{}/{}", parts::named(&user.namespace), parts::named(&user.name));
-        let asks = format!("{:>9} {:>6} cores ", kube::memory(user.requested.memory), kube::cores(user.requested.cpu));
+        let asks = format!(
+            "{:>9} {:>6} cores ",
+            cluster_words::memory(user.requested.memory),
+            cluster_words::cores(user.requested.cpu)
+        );
         let pods = if user.pods == 1 { "   1 pod  ".to_owned() } else { format!("{:>4} pods ", user.pods) };
         let slot = if user.flink { Slot::Emphasis } else { Slot::Muted };
         let kind = if user.flink { "  Flink" } else { "" };

@@ -4,7 +4,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::{Ctx, Scroll, kube, parts};
+use super::{Ctx, Scroll, cluster_words, parts};
 use crate::domain::kubernetes::{KubeAction, KubeFeatures, KubeView, RightRow};
 use crate::domain::snapshot::SourceState;
 use crate::tui::format::clean;
@@ -105,7 +105,7 @@ fn watches(lines: &mut Lines, ctx: &Ctx, kube: &KubeView) {
     title(lines, ctx, "watches");
     for watch in kube.watches.iter() {
         let place = watch.namespace.as_deref().map_or("all namespaces".to_owned(), |ns| clean(ns, 60).into_owned());
-        let trouble = kube::watch_trouble(ctx, watch);
+        let trouble = cluster_words::watch_trouble(ctx, watch);
         let (glyph, word, slot) = match &trouble {
             None => (theme.glyphs.ok, "live".to_owned(), Slot::Ok),
             Some((word, _, slot)) => (theme.glyphs.lost, word.clone(), *slot),

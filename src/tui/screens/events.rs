@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Ctx, List, Row, kube, parts};
+use super::{Ctx, List, Row, cluster_words, parts};
 use crate::domain::freshness::Observed;
 use crate::domain::ids::JobKey;
 use crate::domain::kubernetes::KubeAction;
@@ -70,13 +70,13 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: Option<&JobKey>, view
     let theme = ctx.theme;
     let body = if let Some(job) = job {
         let Some(job) = parts::job_or_message(buffer, area, ctx, job) else { return };
-        if let Some(why) = kube::none_here(ctx, job, "events") {
+        if let Some(why) = cluster_words::none_here(ctx, job, "events") {
             return message(buffer, area, theme, Slot::Muted, &why);
         }
         let [top, _] = split_top(area, area.height / 2);
         let mut lines = Lines::new(buffer, top, theme);
         parts::headline(&mut lines, ctx, job);
-        kube::watch_lines(&mut lines, ctx, &job.source, "events", job.namespace.as_deref());
+        cluster_words::watch_lines(&mut lines, ctx, &job.source, "events", job.namespace.as_deref());
         lines.blank();
         let used = lines.used;
         let body = split_top(area, used)[1];
@@ -88,7 +88,7 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: Option<&JobKey>, view
         let [top, _] = split_top(area, area.height / 2);
         let mut lines = Lines::new(buffer, top, theme);
         for kube in &ctx.snapshot.kubernetes {
-            kube::watch_lines(&mut lines, ctx, &kube.source, "events", None);
+            cluster_words::watch_lines(&mut lines, ctx, &kube.source, "events", None);
         }
         let used = lines.used;
         let body = split_top(area, used)[1];

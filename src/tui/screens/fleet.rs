@@ -17,7 +17,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Ctx, FleetView, Row, kube, parts, series};
+use super::{Ctx, FleetView, Row, cluster_words, parts, series};
 use crate::domain::freshness::Freshness;
 use crate::domain::ids::{ClusterKey, JobKey};
 use crate::domain::job::{JobKind, JobView, VertexView};
@@ -226,7 +226,7 @@ fn notice_of_lost_sources(buffer: &mut Buffer, area: Rect, ctx: &Ctx) -> Rect {
     let kubernetes = ctx.snapshot.kubernetes.iter().filter(|kube| answers(&kube.source));
     let watches = kubernetes.flat_map(|kube| kube.watches.iter());
     for watch in watches.filter(|watch| matches!(watch.state, WatchState::Lost { forbidden: false, .. })) {
-        let Some((lead, why, slot)) = kube::watch_trouble(ctx, watch) else { continue };
+        let Some((lead, why, slot)) = cluster_words::watch_trouble(ctx, watch) else { continue };
         if lines.used >= area.height / 4 {
             break;
         }

@@ -7,7 +7,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Ctx, kube, parts};
+use super::{Ctx, cluster_words, parts};
 use crate::domain::ids::{JobKey, SourceId};
 use crate::domain::kubernetes::KubeAction;
 use crate::domain::pods::{LogQuery, LogView, PodRow};
@@ -149,7 +149,7 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, key: &PodKey, view: &mut P
         ("last end", clean(&last, 60), Slot::Warning),
         ("ns", clean(&key.namespace, 60), Slot::Muted),
     ]);
-    kube::watch_lines(&mut lines, ctx, &job.source, "pods", Some(&key.namespace));
+    cluster_words::watch_lines(&mut lines, ctx, &job.source, "pods", Some(&key.namespace));
     if let Some(error) = log.and_then(|log| log.error.as_ref()) {
         let lead = format!("{} ", theme.glyphs.error);
         lines.sentence(&lead, theme.style(Slot::Error), error, theme.style(Slot::Base), 2);
@@ -167,18 +167,13 @@ fn draw_lines(buffer: &mut Buffer, body: Rect, ctx: &Ctx, log: &LogView, view: &
     view.page = usize::from(body.height.saturating_sub(1));
     let last = view.shown.len().saturating_sub(view.page);
     let offset = view.top.map_or(last, |top| view.shown.partition_point(|line| *line < top).min(last));
-    let mut place = format!(
-        "lines {}-{} of {}",
-        (offset + 1).min(view.shown.len()),
-        (offset + view.page).min(view.shown.len()),
-        view.shown.len()
-    );
-    let held_back = log.filtered + (log.lines.len() - view.shown.len()) as u64;
-    if held_back > 0 {
-        place = format!("{place}, {held_back} held back by the filter");
-    }
-    if log.dropped > 0 {
-        place = format!("{place}, {} older ones forgotten", log.dropped);
+    let count = view.shown.len();
+    let mut place = format!("lines {}-{} of {count}", (offset + 1).min(count), (offset + view.page).min(count));
+    let filtered = log.filtered + (log.lines.len() - count) as u64;
+    for (number, what) in [(filtered, "filtered out"), (log.dropped, "older forgotten")] {
+        if number > 0 {
+            place = format!("{place}, {number} {what}");
+        }
     }
     if offset < last {
         place = format!("{place}, not at the end");

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Ctx, List, Row, kube, parts};
+use super::{Ctx, List, Row, cluster_words, parts};
 use crate::domain::ids::JobKey;
 use crate::domain::job::{ClusterView, JobView};
 use crate::domain::kubernetes::KubeAction;
@@ -58,7 +58,7 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut P
     let buffer = frame.buffer_mut();
     let theme = ctx.theme;
     let Some(job) = parts::job_or_message(buffer, area, ctx, job) else { return };
-    if let Some(why) = kube::none_here(ctx, job, "pods") {
+    if let Some(why) = cluster_words::none_here(ctx, job, "pods") {
         return message(buffer, area, theme, Slot::Muted, &why);
     }
     let Some(cluster) = parts::cluster(ctx, job) else {
@@ -112,7 +112,7 @@ fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView, cluster: &Clu
             Slot::Base,
         ),
     ]);
-    kube::watch_lines(&mut lines, ctx, &cluster.source, "pods", cluster.namespace.as_deref());
+    cluster_words::watch_lines(&mut lines, ctx, &cluster.source, "pods", cluster.namespace.as_deref());
     if let Some((reason, message)) = deployment.and_then(|d| d.failure.as_ref()) {
         let lead = format!("{} Deployment: {} ", theme.glyphs.error, clean(reason, 60));
         lines.sentence(&lead, theme.style(Slot::Error), message, theme.style(Slot::Base), 2);
@@ -175,7 +175,7 @@ fn cells<'a>(ctx: &Ctx<'a>, pod: &'a PodRow) -> Vec<Cell<'a>> {
 }
 
 fn requests(pod: &PodRow) -> String {
-    format!("{} {}", kube::cores(pod.cpu_request), kube::memory(pod.memory_request))
+    format!("{} {}", cluster_words::cores(pod.cpu_request), cluster_words::memory(pod.memory_request))
 }
 
 fn details(buffer: &mut Buffer, area: Rect, ctx: &Ctx, pod: &PodRow, place: &str) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::{Ctx, Scroll, kube, parts};
+use super::{Ctx, Scroll, cluster_words, parts};
 use crate::domain::ids::JobKey;
 use crate::domain::kubernetes::ResourceDocuments;
 use crate::tui::format::clean;
@@ -125,7 +125,7 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut R
     let buffer = frame.buffer_mut();
     let theme = ctx.theme;
     let Some(job) = parts::job_or_message(buffer, area, ctx, job) else { return };
-    if let Some(why) = kube::none_here(ctx, job, "resources") {
+    if let Some(why) = cluster_words::none_here(ctx, job, "resources") {
         return message(buffer, area, theme, Slot::Muted, &why);
     }
     let Some(resource) = &job.resource else {

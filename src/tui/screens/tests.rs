@@ -261,7 +261,7 @@ fn the_log_of_a_pod_shows_its_newest_lines_and_keeps_its_place() {
     assert!(end.contains("a new line 19") && !end.contains("not at the end"), "{end}");
     log.set_filter("outofmemory");
     let filtered = frame(&mut log, SIZES[0]);
-    assert!(filtered.contains("held back by the filter") && !filtered.contains("INFO"), "{filtered}");
+    assert!(filtered.contains("filtered out") && !filtered.contains("INFO"), "{filtered}");
 }
 
 #[test]
