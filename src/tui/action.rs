@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::domain::decision::DecisionState;
-use crate::domain::job::Realization;
+use crate::domain::job::{Ownership, Realization};
 use crate::domain::kubernetes::KubeAction;
 
 use super::model::Model;
@@ -527,6 +527,10 @@ fn decide(action: Action, model: &Model) -> Result<(), Unavailable> {
         && let Some(why) = model.latest().missing_right(job, job.patch_right())
     {
         return no(why);
+    }
+    match job.map(|job| &job.ownership) {
+        Some(Ownership::Observer { why } | Ownership::Conflict { why }) => return no(why.clone()),
+        Some(Ownership::Pilot { .. }) | None => {}
     }
     match job.map(|job| &job.realization) {
         None => no("its job is gone"),

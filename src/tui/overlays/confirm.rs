@@ -235,8 +235,14 @@ impl Confirm {
             }
             Intent::Reduce { .. } => {
                 let room = decision.capacity.as_ref().map(|answer| answer.sentence()).unwrap_or_default();
-                say("room", room, Slot::Warning);
-                say("then", "evaluated again, held down to what fits; waits for approval".to_owned(), Slot::Base);
+                let then =
+                    "evaluated again with fresh data and held down to what fits; that waits for its own approval";
+                for (name, sentence, slot) in [("room", room.as_str(), Slot::Warning), ("then", then, Slot::Base)] {
+                    let parts = format::wrap(sentence, columns.saturating_sub(11), 3, ctx.theme.glyphs.ellipsis);
+                    for (at, part) in parts.into_iter().enumerate() {
+                        say(if at == 0 { name } else { "" }, part, slot);
+                    }
+                }
             }
             Intent::Approve { .. }
             | Intent::Refresh { .. }
@@ -299,6 +305,8 @@ impl Confirm {
         }
         match found.task_managers {
             Some(0) | None => {}
+            Some(1) => lines.push(("pods", "1 TaskManager more".to_owned(), Slot::Up)),
+            Some(-1) => lines.push(("pods", "1 TaskManager fewer".to_owned(), Slot::Down)),
             Some(more @ 1..) => lines.push(("pods", format!("{more} TaskManagers more"), Slot::Up)),
             Some(fewer) => lines.push(("pods", format!("{} TaskManagers fewer", -fewer), Slot::Down)),
         }

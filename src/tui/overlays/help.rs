@@ -79,6 +79,10 @@ impl Help {
                 match action.danger() {
                     Danger::Local => {}
                     Danger::Effect => spans.push(Span::styled("  asks: y", theme.style(Slot::Info))),
+                    // Who scales changes, nothing else.
+                    Danger::Restarts if action == Action::TakeOver => {
+                        spans.push(Span::styled("  restarts nothing; asks: y", theme.style(Slot::Warning)))
+                    }
                     Danger::Restarts => {
                         spans.push(Span::styled("  restarts a job; asks: y", theme.style(Slot::Warning)))
                     }

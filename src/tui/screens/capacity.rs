@@ -22,7 +22,7 @@ const COLUMNS: [Column; 9] = [
     Column::text("NODE", 14, 40, 0),
     Column::text("POOL", 8, 20, 4),
     Column::text("STATE", 11, 13, 1),
-    Column::text("CPU ASKED", 10, 14, 3),
+    Column::text("CPU ASKED", 13, 14, 3),
     Column::text("", 8, 16, 6),
     Column::text("MEMORY ASKED", 20, 22, 1),
     Column::text("", 8, 16, 5),

@@ -177,7 +177,11 @@ fn rights(lines: &mut Lines, ctx: &Ctx, kube: &KubeView) {
         };
         let (glyph, slot) =
             if right.allowed { (theme.glyphs.ok, Slot::Ok) } else { (theme.glyphs.error, Slot::Warning) };
-        let reason = if right.reason.is_empty() { String::new() } else { format!("  {}", clean(&right.reason, 200)) };
+        let reason = if right.reason.is_empty() || right.allowed {
+            String::new()
+        } else {
+            format!("  {}", clean(&right.reason, 200))
+        };
         lines.line(&[
             (&format!("{glyph} {verb:<6} {resource:<38} "), theme.style(slot)),
             (&format!("{place:<12} "), theme.style(Slot::Base)),

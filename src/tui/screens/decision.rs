@@ -277,6 +277,10 @@ fn capacity(lines: &mut Lines, ctx: &Ctx, decision: &Decision) {
     let Some(answer) = &decision.capacity else { return };
     let (glyph, slot) = if answer.fits() { (theme.glyphs.ok, Slot::Ok) } else { (theme.glyphs.error, Slot::Error) };
     lines.sentence(&format!("room {glyph} "), theme.style(slot), &answer.sentence(), theme.style(Slot::Base), 3);
+    if !answer.fits() && answer.fitting > 0 && decision.state == DecisionState::Pending {
+        let text = "F proposes what fits in its place";
+        lines.sentence("", theme.style(Slot::Base), text, theme.style(Slot::Accent), 1);
+    }
     for gap in answer.gaps.iter().take(2) {
         lines.sentence("not seen: ", theme.style(Slot::Warning), gap, theme.style(Slot::Base), 2);
     }

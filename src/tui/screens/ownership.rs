@@ -62,7 +62,15 @@ fn words(lines: &mut Lines, ctx: &Ctx, job: &JobView) {
     lines.sentence(&format!("{who}  "), theme.style(slot), why, theme.style(Slot::Base), 3);
     lines.fields(&[
         ("mode", parts::mode(job).0.into(), parts::mode(job).1),
-        ("approving", parts::realization(job), Slot::Base),
+        (
+            "approving",
+            if matches!(job.ownership, Ownership::Pilot { .. }) {
+                parts::realization(job)
+            } else {
+                "is refused".into()
+            },
+            Slot::Base,
+        ),
     ]);
     if let Some(kube) = ctx.snapshot.kube(&job.source) {
         let text = format!("{}, {}", kube.operator.text(), kube.operator.evidence);

@@ -618,6 +618,16 @@ fn without_the_right_to_patch_nothing_is_asked_and_the_right_is_named() {
 }
 
 #[test]
+fn what_somebody_else_scales_is_not_approved() {
+    let why = || "the operator's autoscaler is on (job.autoscaler.enabled)".to_owned();
+    for ownership in [Ownership::Observer { why: why() }, Ownership::Conflict { why: why() }] {
+        let mut desk = on(Screen::Decision(PENDING), |job| job.ownership = ownership);
+        assert!(desk.press("a").is_empty() && !desk.asks());
+        assert!(desk.toasts().contains(&why()), "{}", desk.toasts());
+    }
+}
+
+#[test]
 fn an_approval_asks_the_server_first_what_it_would_do() {
     let mut desk = on(Screen::Decision(PENDING), |_| {});
     let sent = desk.press("a");
