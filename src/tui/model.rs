@@ -598,7 +598,6 @@ impl Model {
             documents: matches!(screen, Screen::Resource(_)),
             capacity: matches!(screen, Screen::Capacity),
             log: self.log_on_screen(),
-            ..Interest::default()
         }
     }
 }

@@ -55,7 +55,8 @@ fn follow_commands(model: &mut Model, snapshot: &Snapshot, effects: &mut Vec<Eff
         !view.stage.is_final()
     });
     for (action, stage, target) in news {
-        let what = format!("{} {}", action.id(), target.unwrap_or_default());
+        let target = target.map(|target| format!(" {target}")).unwrap_or_default();
+        let what = format!("{}{target}", action.id());
         match &stage {
             CommandStage::Requested | CommandStage::Sent => {}
             CommandStage::Accepted => model.toast(Slot::Toast, format!("{what}: accepted, not done yet")),
