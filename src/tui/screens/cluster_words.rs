@@ -3,8 +3,8 @@
 use super::{Ctx, parts};
 use crate::domain::ids::SourceId;
 use crate::domain::job::JobView;
-use crate::domain::kubernetes::{WatchState, WatchView};
-use crate::domain::snapshot::SourceKind;
+use crate::domain::kubernetes::WatchView;
+use crate::domain::snapshot::{SourceKind, SourceState};
 use crate::tui::format::{bytes, clean, exact};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::pane::Lines;
@@ -30,12 +30,12 @@ pub(super) fn memory(amount: u64) -> String {
 /// Why a watch is not live, with the countdown to its next attempt.
 pub(super) fn watch_trouble(ctx: &Ctx, watch: &WatchView) -> Option<(String, String, Slot)> {
     match &watch.state {
-        WatchState::Live => None,
-        WatchState::Connecting => Some(("connecting".to_owned(), String::new(), Slot::Info)),
-        WatchState::Lost { since, attempt, next_attempt_at, error, forbidden } => {
-            let word = if *forbidden { "no right" } else { "lost" };
+        SourceState::Live => None,
+        SourceState::Connecting => Some(("connecting".to_owned(), String::new(), Slot::Info)),
+        SourceState::Lost { since, attempt, next_attempt_at, error } => {
+            let word = if watch.forbidden { "no right" } else { "lost" };
             let lead = format!("{word} {}, try {attempt}, next in {}", ctx.age(*since), ctx.left(*next_attempt_at));
-            Some((lead, error.clone(), if *forbidden { Slot::Warning } else { Slot::Error }))
+            Some((lead, error.clone(), if watch.forbidden { Slot::Warning } else { Slot::Error }))
         }
     }
 }

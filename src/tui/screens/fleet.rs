@@ -21,7 +21,7 @@ use super::{Ctx, FleetView, Row, cluster_words, parts, series};
 use crate::domain::freshness::Freshness;
 use crate::domain::ids::{ClusterKey, JobKey};
 use crate::domain::job::{JobKind, JobView, VertexView};
-use crate::domain::kubernetes::{BlueGreenRow, WatchState};
+use crate::domain::kubernetes::BlueGreenRow;
 use crate::domain::snapshot::{Snapshot, SourceState};
 use crate::tui::format::{self, UNKNOWN, clean, count, delta, forecast, percent};
 use crate::tui::theme::Slot;
@@ -225,7 +225,7 @@ fn notice_of_lost_sources(buffer: &mut Buffer, area: Rect, ctx: &Ctx) -> Rect {
     let answers = |source| !ctx.snapshot.source(source).is_some_and(|s| matches!(s.state, SourceState::Lost { .. }));
     let kubernetes = ctx.snapshot.kubernetes.iter().filter(|kube| answers(&kube.source));
     let watches = kubernetes.flat_map(|kube| kube.watches.iter());
-    for watch in watches.filter(|watch| matches!(watch.state, WatchState::Lost { forbidden: false, .. })) {
+    for watch in watches.filter(|watch| !watch.forbidden && matches!(watch.state, SourceState::Lost { .. })) {
         let Some((lead, why, slot)) = cluster_words::watch_trouble(ctx, watch) else { continue };
         if lines.used >= area.height / 4 {
             break;
