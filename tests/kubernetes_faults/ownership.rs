@@ -168,7 +168,10 @@ async fn an_approval_is_refused_while_stored_overrides_would_overrule_it() {
         // Somebody closes the gate by hand: what is stored stays injected.
         acted.flight.embedded.change(Kind::FlinkDeployment, "flink", ACTED_ON, |object| {
             object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap() + 1);
-            object["spec"]["flinkConfiguration"]["job.autoscaler.scaling.enabled"] = "false".into();
+            let options = &mut object["spec"]["flinkConfiguration"];
+            options["job.autoscaler.scaling.enabled"] = "false".into();
+            // No more than the cluster has room for, however long the backlog grows until somebody approves.
+            options["job.autoscaler.vertex.max-parallelism"] = "8".into();
         });
         acted.flight.until(30, "piloted", piloted).await;
         assert_ne!(acted.data().get("parallelismOverrides"), None, "{release}");
@@ -210,5 +213,27 @@ async fn what_the_operator_keeps_must_be_known_where_its_autoscaler_is_on() {
     assert!(why(&stage).contains("missing right: get configmaps in namespace flink"), "{stage:?}");
     assert_eq!(flight.written("orders"), untouched);
     flight.clear_faults();
+    seconds(20).await;
+    assert_eq!(flight.approve_newest("orders").await.word(), "observed", "{}", describe(&flight.snapshot()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_autoscaler_of_kubernetes_is_a_conflict_from_its_creation_to_its_end() {
+    let mut flight = Flight::of(cluster_of("1.15"));
+    let seen = flight.pending("orders").await;
+    let untouched = flight.written("orders");
+    let spec = json!({"scaleTargetRef": {"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "name": "orders"},
+        "minReplicas": 1, "maxReplicas": 4});
+    flight.embedded.create(Kind::HorizontalPodAutoscaler, "flink", "orders-hpa", json!({"spec": spec}));
+    let conflict = |s: &Snapshot| {
+        job(s, "orders").is_some_and(
+            |j| matches!(&j.ownership, Ownership::Conflict { why } if why.contains("a HorizontalPodAutoscaler (orders-hpa) scales FlinkDeployment orders")),
+        )
+    };
+    flight.until(10, "the conflict", conflict).await;
+    let stage = flight.approve(&seen).await;
+    assert!(!why(&stage).is_empty() && flight.written("orders") == untouched, "{stage:?}");
+    flight.embedded.delete(Kind::HorizontalPodAutoscaler, "flink", "orders-hpa");
+    flight.until(10, "its end", |s| !conflict(s)).await;
     assert_eq!(flight.approve_newest("orders").await.word(), "observed", "{}", describe(&flight.snapshot()));
 }

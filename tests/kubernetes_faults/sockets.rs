@@ -79,7 +79,8 @@ async fn get_events_prints_what_kubernetes_says_newest_first_and_names_a_missing
     assert_eq!(code, Some(0), "{err}");
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     let events = document["items"].as_array().unwrap();
-    let times: Vec<&str> = events.iter().filter_map(|e| e["last_at"].as_str()).collect();
+    let time = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap();
+    let times: Vec<_> = events.iter().filter_map(|e| e["last_at"].as_str()).map(time).collect();
     assert!(!events.is_empty() && times.is_sorted_by(|a, b| a >= b), "{out}");
     assert!(events.iter().any(|e| e["kind"] == "FlinkDeployment" && e["name"] == "orders"), "{out}");
     let (code, out, _) = get("table").await;

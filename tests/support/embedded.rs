@@ -114,9 +114,9 @@ impl Embedded {
         self.server.with_store(|s, now| s.create(key, object, now, Writes::Real)).unwrap();
     }
 
-    /// The subtasks that the only job of a cluster has now, vertex by vertex.
-    pub fn parallelism(&self, cluster: &str) -> Vec<u32> {
-        self.server.world().with(|w| w.cluster(cluster).unwrap().jobs.last().unwrap().parallelism.clone())
+    pub fn delete(&self, kind: Kind, namespace: &str, name: &str) {
+        let key = Key::new(kind, namespace, name);
+        self.server.with_store(|s, now| s.delete(&key, now, Writes::Real)).unwrap();
     }
 }
 
