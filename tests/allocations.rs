@@ -5,10 +5,19 @@
 #[path = "support/wide_job.rs"]
 mod wide_job;
 
+use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
+use std::sync::Arc;
 
+use flightdeck::autoscaler::advice::{AdviceInput, advise};
+use flightdeck::autoscaler::generation::Generation;
+use flightdeck::autoscaler::options::{Layer, Options};
 use flightdeck::autoscaler::pass::Pass;
 use flightdeck::cli::eval::{EvalArgs, EvalOutput, eval};
+use flightdeck::domain::Timestamp;
+use flightdeck::domain::ids::VertexId;
+use flightdeck::domain::topology::{Topology, Vertex};
+use flightdeck::domain::window::{GlobalSample, Sample};
 use wide_job::WideJob;
 
 /// Allocations of a pass, its result included, and the result.
@@ -39,6 +48,50 @@ fn a_pass_allocates_by_vertices_not_by_samples_and_an_explanation_only_when_aske
     // Names of the changed vertices, twice, the event's text and the map of overrides; an explanation has dozens of steps.
     assert!(high <= 12.0, "{high} per vertex");
     assert!(counts.iter().all(|(n, plain, explained)| explained - plain > 20 * n));
+}
+
+/// Allocations of memory advice for a window, and whether there is any.
+fn advice(samples: &[Arc<Sample>], topology: &Topology) -> (u64, bool) {
+    let texts = BTreeMap::from([("taskmanager.memory.process.size".to_owned(), "4 gb".to_owned())]);
+    let (options, _) = Options::from_layers(Generation::Main, &[(Layer::Job, &texts)]);
+    let input =
+        AdviceInput { options: &options, topology, samples, task_manager_memory: Some(4 << 30), configured: None };
+    let mut given = false;
+    let info = allocation_counter::measure(|| given = advise(&input).unwrap().is_some());
+    (info.count_total, given)
+}
+
+#[test]
+fn memory_advice_allocates_nothing_without_data_and_no_more_for_more_samples() {
+    let vertex = |id: u128| Vertex {
+        id: VertexId::from_u128(id),
+        name: format!("vertex {id}"),
+        parallelism: 4,
+        max_parallelism: 128,
+        source_partitions: 0,
+        finished: false,
+        slot_sharing_group: None,
+        inputs: Vec::new(),
+    };
+    let topology = Topology::new((1..=20).map(vertex).collect());
+    let window = |samples: i64, global: GlobalSample| -> Vec<Arc<Sample>> {
+        let at = |n| Timestamp::from_timestamp(n * 10, 0).unwrap();
+        (0..samples).map(|n| Arc::new(Sample::new(at(n), Vec::new(), global))).collect()
+    };
+    let used = GlobalSample { heap_used: 5e8, managed_used: 1e8, metaspace_used: 1e8, ..GlobalSample::MISSING };
+    assert_eq!(advice(&[], &topology), (0, false), "no sample");
+    assert_eq!(advice(&window(60, GlobalSample::MISSING), &topology), (0, false), "no metric of memory");
+    assert_eq!(
+        advice(&window(60, GlobalSample { heap_used: f64::NAN, ..used }), &topology),
+        (0, false),
+        "half of them"
+    );
+    let (few, given) = advice(&window(15, used), &topology);
+    let (many, _) = advice(&window(240, used), &topology);
+    println!("memory advice for 20 vertices: {few} allocations");
+    assert!(given && few == many, "{few} and {many}");
+    // The map of parallelism, six pools, and a dozen keys with their values.
+    assert!(few < 60, "{few}");
 }
 
 /// Cases that are made while they are read.

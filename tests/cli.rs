@@ -50,10 +50,62 @@ fn config_prints_every_value_with_its_layer() {
     assert_eq!(row("loop.period")["value"], "20s");
     assert_eq!(row("loop.period")["layer"], "file");
     assert!(row("loop.period")["from"].as_str().unwrap().ends_with("config.toml:2:10"));
-    assert_eq!(row("autoscaler.metrics.window")["layer"], "flag");
+    assert_eq!(row("job.autoscaler.metrics.window")["layer"], "flag");
     assert_eq!(row("loop.expiry")["layer"], "built-in");
     let table = stdout(&flightdeck(home.path(), &["config"]));
     assert!(table.lines().next().unwrap().starts_with("KEY"), "{table}");
+}
+
+#[test]
+fn config_prints_every_option_of_the_autoscaler_of_either_generation() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("c.toml");
+    std::fs::write(&file, "[autoscaler]\n\"target.utilization\" = 0.6\n").unwrap();
+    let contract = include_str!("data/autoscaler-options.txt");
+    for (compat, column) in [("1.8", 2), ("main", 3)] {
+        let compat = format!("loop.compat={compat}");
+        let output =
+            flightdeck(home.path(), &["config", "--config", file.to_str().unwrap(), "--set", &compat, "-o", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let document: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let items = document["items"].as_array().unwrap();
+        for line in contract.lines().filter(|line| !line.starts_with('#')) {
+            let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+            let key = format!("job.autoscaler.{}", columns[0]);
+            let found = items.iter().find(|item| item["key"] == key.as_str());
+            // Options of plug-ins have a name in their key; `-` is not in this generation, `->` points at the newer name.
+            if columns[0].contains('<') || columns[column] == "-" {
+                assert!(found.is_none(), "{key} with {compat}");
+            } else if let Some(newer) = columns[column].strip_prefix("-> ") {
+                assert!(found.is_none(), "{key} with {compat}");
+                let newer = items.iter().find(|item| item["key"] == format!("job.autoscaler.{newer}")).unwrap();
+                assert!(newer["deprecated_keys"].as_array().unwrap().contains(&key.as_str().into()), "{newer}");
+            } else {
+                let found = found.unwrap_or_else(|| panic!("{key} is missing with {compat}"));
+                let defaults = [("1.8", columns[2]), ("main", columns[3])];
+                for (generation, default) in defaults.iter().filter(|(_, d)| *d != "-" && !d.starts_with("->")) {
+                    assert_eq!(found["defaults"][generation], *default, "{key}");
+                }
+                if !key.ends_with("utilization.target") && !key.ends_with("target.utilization") {
+                    assert_eq!(
+                        (&found["value"], &found["layer"]),
+                        (&columns[column].into(), &"built-in".into()),
+                        "{key}"
+                    );
+                }
+            }
+        }
+        let key = if column == 2 { "job.autoscaler.target.utilization" } else { "job.autoscaler.utilization.target" };
+        let target = items.iter().find(|item| item["key"] == key).unwrap();
+        assert_eq!((&target["value"], &target["layer"]), (&"0.6".into(), &"file".into()));
+        assert!(target["from"].as_str().unwrap().ends_with("c.toml:2:1"), "{target}");
+        // Under its old name where there is a newer one.
+        let set_as = if column == 2 { serde_json::Value::Null } else { "job.autoscaler.target.utilization".into() };
+        assert_eq!(target["set_as"], set_as);
+    }
+    let table = stdout(&flightdeck(home.path(), &["config", "--config", file.to_str().unwrap()]));
+    let line = table.lines().find(|line| line.starts_with("job.autoscaler.utilization.target ")).unwrap();
+    assert!(line.contains("0.6") && line.ends_with("c.toml:2:1, as job.autoscaler.target.utilization"), "{line}");
 }
 
 #[test]

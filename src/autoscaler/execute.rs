@@ -18,7 +18,7 @@ use super::reasons::{self, clock_time};
 use super::restart::RestartTime;
 use super::slots;
 use super::time::seconds;
-use super::tuning::{MemoryPlan, TuningInput, tune};
+use super::tuning::{MemoryPlan, NoTuning, TuningInput, tune};
 use super::vertex::{VertexDecision, VertexError, VertexScaler};
 use crate::domain::decision::VertexChange;
 use crate::domain::evaluation::{EvaluatedMetrics, ScalingMetric as M};
@@ -33,6 +33,9 @@ pub enum ExecuteError {
     /// A vertex could not be judged.
     #[error(transparent)]
     Vertex(#[from] VertexError),
+    /// Memory tuning met a size below zero (§7.2).
+    #[error("Memory cannot be tuned: {0}")]
+    Memory(NoTuning),
     /// An excluded period cannot be read.
     #[error(transparent)]
     Period(#[from] PeriodError),
@@ -131,8 +134,12 @@ impl Executor<'_> {
             decisions.push(match self.out.excluded.contains(id) {
                 true => {
                     scaler.explain.step(|| {
-                        let step = Step::new(format!("Scaling of {}", vertex.name)).about(*id);
-                        step.value(Value::text("excluded from scaling")).verdict(Verdict::Blocks)
+                        Step::new(format!("Scaling of {}", vertex.name))
+                            .about(*id)
+                            .formula("in vertex.exclude.ids, or finished, or LOAD of the newest sample is not finite")
+                            .input("finished", Value::Flag { value: vertex.finished }, Origin::Topology)
+                            .value(Value::text("excluded from scaling"))
+                            .verdict(Verdict::Blocks)
                     });
                     None
                 }
@@ -180,7 +187,7 @@ impl Executor<'_> {
         }
         let slots_used = self.window.evaluation.global.current(M::NumTaskSlotsUsed) as i32;
         let slots_after = slots::after(self.input.topology, parallelism, slots_used);
-        let plan = self.tune(parallelism, slots_after);
+        let plan = self.tune(parallelism, slots_after)?;
         let tuned = plan.filter(|_| self.options().memory_tuning_enabled);
         let memory = match &tuned {
             Some(plan) => u64::try_from(plan.total).unwrap_or(0),
@@ -208,6 +215,7 @@ impl Executor<'_> {
         let options = self.input.options;
         self.explain.step(|| {
             Step::new("Scaling enabled")
+                .formula("scaling.enabled")
                 .input(
                     "scaling.enabled",
                     Value::Flag { value: options.scaling_enabled },
@@ -229,6 +237,7 @@ impl Executor<'_> {
         let until = period.until;
         self.explain.step(|| {
             Step::new("Excluded periods")
+                .formula("now is in one of excluded.periods; the value is the end of that")
                 .input(
                     "excluded.periods",
                     Value::text(period.expression.to_owned()),
@@ -246,7 +255,11 @@ impl Executor<'_> {
     }
 
     /// E7: what memory tuning recommends, in any case; it is used only where tuning is enabled (§7).
-    fn tune(&mut self, parallelism: &BTreeMap<VertexId, i32>, slots_after: i32) -> Option<MemoryPlan> {
+    fn tune(
+        &mut self,
+        parallelism: &BTreeMap<VertexId, i32>,
+        slots_after: i32,
+    ) -> Result<Option<MemoryPlan>, ExecuteError> {
         let options = self.input.options;
         let input = TuningInput {
             options,
@@ -259,14 +272,20 @@ impl Executor<'_> {
         match tune(&input) {
             Ok(plan) => {
                 let changes = plan.changes();
-                self.explain.step(|| plan.explain(options));
+                let at = self.input.window.last().map(|newest| newest.at);
+                self.explain.step(|| plan.explain(options, at));
                 self.out.events.push(events::configuration_recommendation(options, &changes));
                 self.out.recommendation = Some(changes);
-                Some(plan)
+                Ok(Some(plan))
             }
-            Err(why) => {
-                self.explain.step(|| Step::new("Memory of a TaskManager").value(Value::text(why.to_string())));
-                None
+            Err(NoTuning::Negative) => Err(ExecuteError::Memory(NoTuning::Negative)),
+            Err(why @ (NoTuning::Invalid(_) | NoTuning::UnknownMemory | NoTuning::Nothing)) => {
+                self.explain.step(|| {
+                    Step::new("TaskManager memory")
+                        .formula("none: there is nothing to share out")
+                        .value(Value::text(why.to_string()))
+                });
+                Ok(None)
             }
         }
     }
@@ -276,8 +295,13 @@ impl Executor<'_> {
         let check = self.input.resource_check?;
         let cpu = self.input.task_manager.cpu.unwrap_or(0.0);
         if cpu <= 0.0 || memory_bytes == 0 {
-            self.explain
-                .step(|| Step::new("Resource check").value(Value::text("the size of a TaskManager is not known")));
+            self.explain.step(|| {
+                Step::new("Resource check")
+                    .formula("none: passes while cpu or memory of a TaskManager is not known")
+                    .input("cpu", Value::number(cpu, Unit::Cores), Origin::Topology)
+                    .input("memory", Value::number(memory_bytes as f64, Unit::Bytes), Origin::Step)
+                    .value(Value::text("the size of a TaskManager is not known"))
+            });
             return None;
         }
         let per_task_manager = self.options().number_of_task_slots;

@@ -48,7 +48,8 @@ impl Explain {
         if let Some(steps) = &mut self.steps {
             let children = steps.split_off(mark.0.min(steps.len()));
             let mut parent = parent();
-            parent.children.extend(children);
+            debug_assert!(parent.children.is_empty(), "its children are the steps it takes the place of");
+            parent.children = children;
             steps.push(parent);
         }
     }

@@ -110,10 +110,7 @@ pub fn double_text(x: f64) -> String {
     if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
         return format!("{x:?}");
     }
-    let digits = Digits::of(x);
-    let (first, rest) = digits.text().split_at(1);
-    let sign = if digits.negative { "-" } else { "" };
-    format!("{sign}{first}.{}E{}", if rest.is_empty() { "0" } else { rest }, digits.point - 1)
+    Digits::of(x).exponent_form()
 }
 
 /// `Float.toString` of a finite float, by the same rules.
@@ -122,12 +119,17 @@ pub fn float_text(x: f32) -> String {
     if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
         return format!("{x:?}");
     }
+    if (TWO_25..TWO_63).contains(&f64::from(magnitude)) {
+        // Java 17 prints whole floats as it prints whole doubles, with more digits than would be needed.
+        return Digits::of_large(magnitude as u64, 24, x.is_sign_negative()).exponent_form();
+    }
     let text = format!("{x:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let fraction = if mantissa.contains('.') { "" } else { ".0" };
     format!("{mantissa}{fraction}E{exponent}")
 }
 
+const TWO_25: f64 = (1u64 << 25) as f64;
 const TWO_54: f64 = (1u64 << 54) as f64;
 const TWO_63: f64 = (1u64 << 63) as f64;
 
@@ -147,7 +149,7 @@ impl Digits {
     fn of(x: f64) -> Self {
         let magnitude = x.abs();
         if (TWO_54..TWO_63).contains(&magnitude) {
-            return Self::of_large(magnitude as u64, x.is_sign_negative());
+            return Self::of_large(magnitude as u64, 53, x.is_sign_negative());
         }
         // The longest text is like -1.2345678901234567e-308.
         let mut buffer = [0u8; 32];
@@ -168,9 +170,10 @@ impl Digits {
         Self { negative: x.is_sign_negative(), digits, len, point: exponent.unwrap_or(0) + 1 }
     }
 
-    fn of_large(whole: u64, negative: bool) -> Self {
-        // The distance between two doubles here is 2^(place of the highest bit - 52); half of it is left open.
-        let unit = 10u64.pow((1u64 << (whole.ilog2() - 54)).ilog10());
+    /// Of a whole number that is a binary number of so many significant bits, at least two more in all.
+    fn of_large(whole: u64, significant_bits: u32, negative: bool) -> Self {
+        // The distance between two such numbers is 2^(place of the highest bit - significant bits + 1); half of it is left open.
+        let unit = 10u64.pow((1u64 << (whole.ilog2() - significant_bits - 1)).ilog10());
         let (quotient, remainder) = (whole / unit, whole % unit);
         let text = (quotient + u64::from(unit > 1 && remainder >= unit / 2)).to_string();
         let point = text.len() as i64 + i64::from(unit.ilog10());
@@ -181,6 +184,13 @@ impl Digits {
             len += 1;
         }
         Self { negative, digits, len, point }
+    }
+
+    /// `1.25E7`: always a fraction.
+    fn exponent_form(&self) -> String {
+        let (first, rest) = self.text().split_at(1);
+        let sign = if self.negative { "-" } else { "" };
+        format!("{sign}{first}.{}E{}", if rest.is_empty() { "0" } else { rest }, self.point - 1)
     }
 
     fn text(&self) -> &str {
@@ -285,6 +295,17 @@ mod tests {
         }
         let floats = [(0.1, "0.1"), (5e-4, "5.0E-4"), (1e7, "1.0E7"), (12_345_678.0, "1.2345678E7"), (0.0, "0.0")];
         for (x, text) in floats {
+            assert_eq!(float_text(x), text);
+        }
+        // As Java 17 prints them; fewer digits would read as the same float.
+        let whole = [
+            (43_082_328.0, "4.3082328E7"),
+            (201_326_592.0, "2.01326592E8"),
+            (1_940_747_648.0, "1.94074765E9"),
+            (709_905_728.0, "7.0990573E8"),
+            (280_379_743_272_960.0, "2.80379743E14"),
+        ];
+        for (x, text) in whole {
             assert_eq!(float_text(x), text);
         }
     }

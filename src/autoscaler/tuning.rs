@@ -48,6 +48,9 @@ pub enum NoTuning {
     /// Nothing would remain.
     #[error("no memory would remain for the TaskManager")]
     Nothing,
+    /// A size below zero: Flink has no such sizes, and the operator fails the whole pass.
+    #[error("a measured use of memory, or the need of network buffers, is below zero")]
+    Negative,
 }
 
 /// What one pool asked for and got from the budget, bytes.
@@ -139,6 +142,10 @@ pub fn tune(input: &TuningInput<'_>) -> Result<MemoryPlan, NoTuning> {
         metaspace: input.global.average(ScalingMetric::MetaspaceMemoryUsed),
         managed: input.global.average(ScalingMetric::ManagedMemoryUsed),
     };
+    let need = network_need(options, input.topology, input.parallelism);
+    if [used.heap as i64, used.metaspace as i64, used.managed as i64, need].into_iter().any(|bytes| bytes < 0) {
+        return Err(NoTuning::Negative);
+    }
     let headroom = options.memory_tuning_overhead;
     let order = options.generation.rules().budget;
 
@@ -146,7 +153,7 @@ pub fn tune(input: &TuningInput<'_>) -> Result<MemoryPlan, NoTuning> {
     let framework_off_heap = budget.take(signed(spec.framework_off_heap));
     let task_off_heap = budget.take(signed(spec.task_off_heap));
     let overhead = budget.take(signed(spec.overhead));
-    let network = budget.take(network_need(options, input.topology, input.parallelism));
+    let network = budget.take(need);
     // Whoever is first wins when the measured use exceeds the budget.
     let (heap, metaspace) = match order {
         BudgetOrder::HeapFirst => {

@@ -31,8 +31,7 @@ pub fn to_screens(settings: &Settings) -> Result<(), Failure> {
 /// # Errors
 /// If `log.filter` is not a filter.
 pub fn to_stderr(settings: &Settings) -> Result<(), Failure> {
-    let changed =
-        settings.effective().iter().any(|(key, _, origin)| key == "log.filter" && origin.layer() != "built-in");
+    let changed = settings.scalars().any(|(key, _, origin)| key == "log.filter" && origin.layer() != "built-in");
     let filter = if changed { filter(settings)? } else { EnvFilter::new("error") };
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_filter(filter);
     let _ = tracing_subscriber::registry().with(layer).try_init();

@@ -64,7 +64,7 @@ pub fn option_texts(options: &BTreeMap<String, (String, Origin)>) -> BTreeMap<St
 }
 
 /// Options of Flink that the autoscaler reads are written in full; its own without their prefix.
-fn full_key(key: &str) -> String {
+pub fn full_key(key: &str) -> String {
     let of_flink = ["taskmanager.", "jobmanager.", "pipeline.", "state.", "execution.", "kubernetes.", "job."];
     if of_flink.iter().any(|prefix| key.starts_with(prefix)) {
         key.to_owned()

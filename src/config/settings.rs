@@ -140,18 +140,17 @@ impl Settings {
         parse_mode(self.text("loop.mode")).unwrap_or_default()
     }
 
-    /// Every effective value: key, value, origin.
-    pub fn effective(&self) -> Vec<(String, String, Origin)> {
-        let mut rows: Vec<_> = SETTINGS
-            .iter()
-            .map(|s| {
-                let origin = self.scalars.get(s.key).map_or(Origin::BuiltIn, |(_, origin)| origin.clone());
-                (s.key.to_owned(), self.text(s.key).to_owned(), origin)
-            })
-            .collect();
-        for (key, (value, origin)) in &self.autoscaler {
-            rows.push((format!("autoscaler.{key}"), value.clone(), origin.clone()));
-        }
+    /// Every scalar setting with its effective value and where that comes from.
+    pub fn scalars(&self) -> impl Iterator<Item = (String, String, Origin)> + '_ {
+        SETTINGS.iter().map(|s| {
+            let origin = self.scalars.get(s.key).map_or(Origin::BuiltIn, |(_, origin)| origin.clone());
+            (s.key.to_owned(), self.text(s.key).to_owned(), origin)
+        })
+    }
+
+    /// What the sections of Flink URLs and of jobs say, in the same form. Options for all jobs belong to the autoscaler.
+    pub fn sections(&self) -> Vec<(String, String, Origin)> {
+        let mut rows = Vec::new();
         for source in &self.flink {
             rows.push((format!("flink.{}.url", source.name), source.url.to_string(), source.origin.clone()));
         }

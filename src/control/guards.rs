@@ -156,14 +156,9 @@ pub fn blocked(realization: &Realization, mode: Mode, read_only: bool) -> Option
 
 /// The guards as the last step of an explanation.
 pub fn explain(mode: Mode, ownership: &Ownership, unfit: Option<&Reason>, blocked: Option<&str>) -> Step {
-    let check = |label: &'static str, value: String, passed: bool| Step {
-        label: label.into(),
-        vertex: None,
-        formula: None,
-        inputs: Vec::new(),
-        value: Value::text(value),
-        verdict: if passed { Verdict::Passed } else { Verdict::Blocks },
-        children: Vec::new(),
+    let check = |label: &'static str, rule: &'static str, value: String, passed: bool| {
+        let verdict = if passed { Verdict::Passed } else { Verdict::Blocks };
+        Step::new(label).formula(rule).value(Value::text(value)).verdict(verdict)
     };
     let (pilot, owner) = match ownership {
         Ownership::Pilot { why } => (true, why),
@@ -172,14 +167,14 @@ pub fn explain(mode: Mode, ownership: &Ownership, unfit: Option<&Reason>, blocke
     let fit = unfit.map_or_else(|| "fresh, complete, of this run".to_owned(), |reason| reason.sentence.clone());
     let applicable = blocked.map_or_else(|| "can be applied".to_owned(), str::to_owned);
     let children = vec![
-        check("mode", mode.word().to_owned(), mode != Mode::Off),
-        check("ownership", owner.clone(), pilot),
-        check("data", fit, unfit.is_none()),
-        check("realization", applicable, blocked.is_none()),
+        check("mode", "mode is not off", mode.word().to_owned(), mode != Mode::Off),
+        check("ownership", "flightdeck pilots the job", owner.clone(), pilot),
+        check("data", "fresh, complete and of this run", fit, unfit.is_none()),
+        check("realization", "the change can be applied and may be written", applicable, blocked.is_none()),
     ];
     let passed = children.iter().all(|step| step.verdict == Verdict::Passed);
     let word = if passed { "all passed" } else { "stopped" };
-    Step { children, ..check("guards", word.to_owned(), passed) }
+    Step { children, ..check("guards", "every check passes", word.to_owned(), passed) }
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ pub(super) struct Band {
 pub(super) fn vertex(vertex: &Vertex, metrics: &EvaluatedMetrics) -> Step {
     Step::new(format!("Evaluation of {}", vertex.name))
         .about(vertex.id)
+        .formula(
+            "LOAD = busy / 1000; in its bounds if SCALE_UP_RATE_THRESHOLD <= TRUE_PROCESSING_RATE <= SCALE_DOWN_RATE_THRESHOLD",
+        )
         .input("TRUE_PROCESSING_RATE", rps(metrics.average(M::TrueProcessingRate)), Origin::Step)
         .input("SCALE_UP_RATE_THRESHOLD", rps(metrics.current(M::ScaleUpRateThreshold)), Origin::Step)
         .input("SCALE_DOWN_RATE_THRESHOLD", rps(metrics.current(M::ScaleDownRateThreshold)), Origin::Step)
@@ -104,10 +107,13 @@ fn with_terms(
 
 /// The metrics of the whole job.
 pub(super) fn global(global: &EvaluatedMetrics, at: Timestamp) -> Step {
-    let mut step = Step::new("Job metrics");
+    let mut step = Step::new("Job metrics")
+        .formula("average over the window where there is one, else the newest value; the value counts them");
+    let mut known = 0;
     for (name, pair) in global.iter() {
         let value = if pair.average.is_nan() { pair.current } else { pair.average };
+        known += u32::from(!value.is_nan());
         step = step.observed(name.name(), Value::number(value, name.unit()), metric(name), Some(at));
     }
-    step
+    step.number(f64::from(known), Unit::None)
 }

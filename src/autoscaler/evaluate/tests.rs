@@ -163,3 +163,19 @@ fn a_sample_without_a_vertex_fails_the_evaluation() {
         evaluate(&options(Generation::Main, &[]), &topology, &samples, Duration::ZERO, at(9), &mut Explain::off());
     assert_eq!(result, Err(EvaluateError::MissingVertex { vertex: id(1), at: at(1) }));
 }
+
+#[test]
+fn a_capacity_exactly_at_a_threshold_is_inside_the_bounds() {
+    let judged = |tpr: f64, up: f64, down: f64| {
+        let mut metrics = EvaluatedMetrics::default();
+        metrics.set(M::TrueProcessingRate, averaged(tpr));
+        metrics.set(M::ScaleUpRateThreshold, current(up));
+        metrics.set(M::ScaleDownRateThreshold, current(down));
+        outside_bounds(&metrics)
+    };
+    assert!(judged(99.999, 100.0, 250.0) && judged(250.001, 100.0, 250.0));
+    assert!(!judged(100.0, 100.0, 250.0) && !judged(250.0, 100.0, 250.0));
+    assert!(!judged(f64::NAN, 100.0, 250.0), "an unknown capacity is inside");
+    assert!(!judged(f64::INFINITY, 100.0, f64::INFINITY), "none is more than infinite");
+    assert!(judged(f64::INFINITY, 100.0, 250.0));
+}

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 use super::super::fixture::*;
 use super::super::generation::Generation;
+use super::super::options::MemorySize;
 use super::*;
 use crate::domain::evaluation::{Evaluated, EvaluatedMetrics};
 use crate::domain::explanation::{Origin, Step, Value, Verdict};
@@ -122,6 +123,16 @@ fn passes_of_every_kind() -> Vec<Pass> {
     let sized = |cpu| TaskManager { cpu: Some(cpu), memory: Some(4 << 30) };
     let grouped = |v: &mut Vertex| v.slot_sharing_group = Some(SlotSharingGroupId::from_u128(v.id.as_u128()));
     let detecting = [("utilization.max", "0.9"), ("scaling.effectiveness.detection.enabled", "true")];
+    let tuned = |generation| {
+        let mut job = worked_example(generation, &[AT_ONCE, ("memory.tuning.enabled", "true")]);
+        job.options.process_size = Some(MemorySize(4 << 30));
+        for sample in &mut job.samples {
+            let global = &mut Arc::make_mut(sample).global;
+            (global.heap_used, global.managed_used, global.metaspace_used) = (5e8, 1e8, 1e8);
+            global.slots_used = 6.0;
+        }
+        job
+    };
     let jobs = [
         main(&[("enabled", "false")]),
         Job { running: false, ..main(&[]) },
@@ -141,6 +152,9 @@ fn passes_of_every_kind() -> Vec<Pass> {
         Job { task_manager: sized(2.0), ..main(&[AT_ONCE, ("quota.cpu", "21")]) }.with_vertices(grouped),
         main(&[AT_ONCE]),
         worked_example(Generation::V1_8, &[]),
+        tuned(Generation::V1_8),
+        tuned(Generation::Main),
+        Job { task_manager: sized(2.0), ..main(&[AT_ONCE, ("vertex.exclude.ids", &id(S1).to_string())]) },
     ];
     let full = Job { task_manager: sized(2.0), ..main(&[AT_ONCE]) };
     let passes = jobs.iter().map(|job| job.pass_with(None, true));
@@ -181,8 +195,14 @@ fn every_step_says_what_it_computed_from_what_and_how_old_that_is() {
         let explanation = pass.explanation.unwrap();
         walk(&explanation.steps, "", &mut |path, step| {
             assert!(!step.label.trim().is_empty(), "{path}");
+            let rule = step.formula.as_deref().unwrap_or_default();
+            assert!(!rule.trim().is_empty(), "{path} has no formula: {step:?}");
+            // A group stands for its steps; where nothing is computed the formula says why.
             let says_something = step.value != Value::Nothing || !step.children.is_empty() || !step.inputs.is_empty();
             assert!(says_something, "{path} says nothing: {step:?}");
+            if rule.starts_with("none") {
+                assert!(rule.len() > "none: ".len(), "{path} does not say why: {rule}");
+            }
             for term in &step.inputs {
                 assert!(!term.symbol.trim().is_empty(), "{path}");
                 if let Origin::Metric { .. } = term.origin {
@@ -197,6 +217,20 @@ fn every_step_says_what_it_computed_from_what_and_how_old_that_is() {
             }
         });
     }
+}
+
+#[test]
+fn a_use_of_memory_below_zero_fails_the_pass_as_it_fails_the_operators() {
+    let mut job = worked_example(Generation::Main, &[AT_ONCE]);
+    job.options.process_size = Some(MemorySize(4 << 30));
+    job.task_manager.memory = Some(4 << 30);
+    for sample in &mut job.samples {
+        Arc::make_mut(sample).global.heap_used = -2.0;
+    }
+    let pass = job.pass();
+    assert_eq!((pass.reason.code, pass.outcome()), (ReasonCode::EvaluationFailed, PassOutcome::Error));
+    assert!(pass.proposal.is_none() && pass.recommendation.is_none() && pass.changes.is_empty());
+    assert_eq!(pass.events.iter().map(|e| e.reason).collect::<Vec<_>>(), ["AutoscalerError"]);
 }
 
 #[test]

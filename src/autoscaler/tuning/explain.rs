@@ -3,6 +3,7 @@
 use super::{Grant, MemoryPlan};
 use crate::autoscaler::generation::BudgetOrder;
 use crate::autoscaler::options::{OptionId, Options};
+use crate::domain::Timestamp;
 use crate::domain::evaluation::ScalingMetric;
 use crate::domain::explanation::{Origin, Step, Value, Verdict};
 use crate::domain::units::Unit;
@@ -12,17 +13,23 @@ fn bytes(value: i64) -> Value {
 }
 
 impl MemoryPlan {
-    /// The explanation: the budget, every pool with what it asked for and got, and the sum.
-    pub fn explain(&self, options: &Options) -> Step {
-        let heap = self.by_use("Heap", &self.heap, self.used.heap, ScalingMetric::HeapMemoryUsed, options);
-        let metaspace =
-            self.by_use("Metaspace", &self.metaspace, self.used.metaspace, ScalingMetric::MetaspaceMemoryUsed, options);
+    /// The explanation: the budget, every pool with what it asked for and got, and the sum. `at` is the instant of the newest sample.
+    pub fn explain(&self, options: &Options, at: Option<Timestamp>) -> Step {
+        let heap = self.by_use("Heap", &self.heap, self.used.heap, ScalingMetric::HeapMemoryUsed, options, at);
+        let metaspace = self.by_use(
+            "Metaspace",
+            &self.metaspace,
+            self.used.metaspace,
+            ScalingMetric::MetaspaceMemoryUsed,
+            options,
+            at,
+        );
         let (first, second) = match self.order {
             BudgetOrder::HeapFirst => (heap, metaspace),
             BudgetOrder::MetaspaceFirst => (metaspace, heap),
         };
         let mut step = Step::new("TaskManager memory")
-            .formula("max - left")
+            .formula("total = max - left: every pool takes its part of the budget in this order")
             .input("max", bytes(self.max), Origin::Topology)
             .input("left", bytes(self.compensation.left), Origin::Step)
             .value(bytes(self.total))
@@ -34,17 +41,25 @@ impl MemoryPlan {
             self.network_step(options),
             first,
             second,
-            self.managed_step(options),
+            self.managed_step(options, at),
             self.compensation_step(options),
         ];
         step
     }
 
     /// A pool that follows measured use.
-    fn by_use(&self, label: &'static str, grant: &Grant, used: f64, metric: ScalingMetric, options: &Options) -> Step {
+    fn by_use(
+        &self,
+        label: &'static str,
+        grant: &Grant,
+        used: f64,
+        metric: ScalingMetric,
+        options: &Options,
+        at: Option<Timestamp>,
+    ) -> Step {
         pool(label, grant)
             .formula("min(used * (1 + overhead), left)")
-            .input("used", Value::number(used, Unit::Bytes), Origin::Metric { name: metric.name().into() })
+            .observed("used", Value::number(used, Unit::Bytes), Origin::Metric { name: metric.name().into() }, at)
             .input(
                 "overhead",
                 Value::number(self.headroom, Unit::Ratio),
@@ -66,7 +81,7 @@ impl MemoryPlan {
             .input("segment", bytes(super::signed(options.segment_size.0)), options.origin(OptionId::SegmentSize))
     }
 
-    fn managed_step(&self, options: &Options) -> Step {
+    fn managed_step(&self, options: &Options, at: Option<Timestamp>) -> Step {
         let used = Value::number(self.used.managed, Unit::Bytes);
         let formula = match (self.used.managed as i64 <= 0, options.maximize_managed_memory) {
             (true, _) => "0, because none is used: the state is on the heap",
@@ -75,7 +90,7 @@ impl MemoryPlan {
         };
         pool("Managed memory", &self.managed)
             .formula(formula)
-            .input("used", used, Origin::Metric { name: ScalingMetric::ManagedMemoryUsed.name().into() })
+            .observed("used", used, Origin::Metric { name: ScalingMetric::ManagedMemoryUsed.name().into() }, at)
             .input("configured", bytes(super::signed(self.spec.managed)), options.origin(OptionId::ManagedFraction))
             .input(
                 "maximize",

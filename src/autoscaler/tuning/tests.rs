@@ -186,7 +186,7 @@ fn nothing_is_recommended_without_a_basis() {
 fn the_explanation_tells_the_pools_in_the_order_of_the_budget() {
     let labels = |generation| {
         let case = Case::new(generation, &[]);
-        let step = case.tune().unwrap().explain(&case.options);
+        let step = case.tune().unwrap().explain(&case.options, None);
         step.children.iter().map(|s| s.label.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(labels(Generation::V1_8)[4..6], ["Heap", "Metaspace"]);

@@ -17,14 +17,21 @@ fn instant(value: Timestamp) -> Value {
 
 /// The parent of the steps of one vertex.
 pub(super) fn decision(vertex: &Vertex, decision: &VertexDecision) -> Step {
-    let step = Step::new(format!("Scaling of {}", vertex.name)).about(vertex.id).input(
-        "PARALLELISM",
-        Value::number(f64::from(vertex.parallelism), Unit::Subtasks),
-        Origin::Topology,
-    );
+    let step = Step::new(format!("Scaling of {}", vertex.name))
+        .about(vertex.id)
+        .formula(match *decision {
+            VertexDecision::RateUnknown => "none: TRUE_PROCESSING_RATE or capacity is not known, so PARALLELISM stays",
+            VertexDecision::Keep => "align(limit(factor * PARALLELISM)) = PARALLELISM",
+            VertexDecision::GracePeriod { .. } | VertexDecision::Delayed { .. } => {
+                "PARALLELISM until `until`, then align(limit(factor * PARALLELISM))"
+            }
+            VertexDecision::Ineffective { .. } => "PARALLELISM, because the last scale-up was not effective",
+            VertexDecision::Change { .. } => "align(limit(factor * PARALLELISM)), or the largest one delayed",
+        })
+        .input("PARALLELISM", Value::number(f64::from(vertex.parallelism), Unit::Subtasks), Origin::Topology);
     let subtasks = |n: i32| Value::number(f64::from(n), Unit::Subtasks);
     match *decision {
-        VertexDecision::RateUnknown => step.value(Value::Nothing).verdict(Verdict::Blocks),
+        VertexDecision::RateUnknown => step.value(subtasks(vertex.parallelism)).verdict(Verdict::Blocks),
         VertexDecision::Keep => step.value(subtasks(vertex.parallelism)).verdict(Verdict::Passed),
         VertexDecision::GracePeriod { wanted, until } | VertexDecision::Delayed { wanted, until } => step
             .input("wanted", subtasks(wanted), Origin::Step)

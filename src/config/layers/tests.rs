@@ -31,7 +31,7 @@ fn flags_beat_environment_beats_file_beats_built_in() {
     assert_eq!(settings.duration("loop.expiry"), Duration::from_secs(7200));
     assert_eq!(settings.duration("loop.snooze"), Duration::from_secs(300));
     assert_eq!(settings.duration("loop.reject-quiet"), Duration::from_secs(3600));
-    let layer = |key: &str| settings.effective().into_iter().find(|(k, ..)| k == key).unwrap().2.layer();
+    let layer = |key: &str| settings.scalars().find(|(k, ..)| k == key).unwrap().2.layer();
     assert_eq!(layer("loop.period"), "flag");
     assert_eq!(layer("loop.expiry"), "environment");
     assert_eq!(layer("loop.snooze"), "file");

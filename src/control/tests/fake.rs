@@ -54,6 +54,8 @@ pub struct Model {
     rescale_at: Option<Duration>,
     pub gone: bool,
     pub adaptive: bool,
+    /// The configuration that the JobManager tells.
+    pub settings: Vec<(&'static str, &'static str)>,
     pub version: &'static str,
     /// How long answers to checkpoint questions take.
     pub checkpoints_take: Duration,
@@ -96,6 +98,7 @@ impl Fake {
             rescale_at: None,
             gone: false,
             adaptive: true,
+            settings: Vec::new(),
             version: "1.20.5",
             checkpoints_take: Duration::ZERO,
             busy_nan: false,
@@ -316,7 +319,10 @@ impl Model {
                 json!({"refresh-interval": 3000, "timezone-name": "UTC", "timezone-offset": 0,
                 "flink-version": self.version, "flink-revision": "x", "features": {"web-rescale": self.adaptive}}),
             ),
-            ("GET", "/jobmanager/config") => (200, json!([])),
+            ("GET", "/jobmanager/config") => {
+                let entries = self.settings.iter().map(|(key, value)| json!({"key": key, "value": value}));
+                (200, entries.collect())
+            }
             ("GET", "/overview") => (
                 200,
                 json!({"taskmanagers": 1, "slots-total": 16, "slots-available": 8, "jobs-running": 1,

@@ -257,6 +257,40 @@ async fn a_deployment_is_a_row_with_its_cluster() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_option_of_the_job_beats_that_of_the_cluster_which_beats_the_file() {
+    let own = [
+        ("job.autoscaler.restart.time", "7 min"),
+        // Under an old key and behind the operator's prefix.
+        ("kubernetes.operator.job.autoscaler.target.utilization", "0.65"),
+    ];
+    let mut kube = kube(100.0, deployment(&own));
+    kube.bench.fake.model().settings = vec![
+        ("job.autoscaler.restart.time", "8 min"),
+        ("job.autoscaler.metrics.window", "50 s"),
+        ("job.autoscaler.catch-up.duration", "3 min"),
+    ];
+    kube.bench.until(30, "a turn", |s| s.jobs.first().is_some_and(|j| j.window_status.is_some())).await;
+    let snapshot = kube.bench.snapshot();
+    let job = &snapshot.jobs[0];
+    let option = |name: &str| {
+        let key = format!("job.autoscaler.{name}");
+        let found = job.options.iter().find(|(k, ..)| *k == key);
+        found.map(|(_, value, layer)| (value.as_str(), layer.as_str()))
+    };
+    assert_eq!(option("restart.time"), Some(("7 min", "job")));
+    assert_eq!(option("utilization.target"), Some(("0.65", "job")));
+    assert_eq!(option("metrics.window"), Some(("50 s", "cluster")));
+    assert_eq!(option("catch-up.duration"), Some(("3 min", "cluster")));
+    assert_eq!(option("stabilization.interval"), Some(("10 s", "file")));
+    assert_eq!(option("history.max.count"), None, "built in");
+    // The numbers are used, not only shown.
+    assert_eq!(job.window_status.as_ref().unwrap().length, Duration::from_secs(50));
+    kube.bench.until(120, "an evaluation", |s| s.jobs[0].evaluation.is_some()).await;
+    let snapshot = kube.bench.snapshot();
+    assert_eq!(snapshot.jobs[0].evaluation.as_ref().unwrap().restart_time_seconds, 420.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_approval_writes_the_complete_map_and_the_annotation_after_a_dry_run() {
     let mut kube = pending().await;
     let decision = kube.bench.decision();
