@@ -105,6 +105,8 @@ pub enum Verb {
     Resume,
     /// Stop and start the job by its upgrade mode
     Restart,
+    /// Go back to the parallelism before the last scaling
+    Rollback,
     /// Stop everything on a cluster, in order
     Shutdown,
 }
@@ -315,6 +317,7 @@ fn operation(request: &Request) -> Result<Operation, Failure> {
         Verb::Suspend => Operation::Suspend,
         Verb::Resume => Operation::Resume,
         Verb::Restart => Operation::Restart,
+        Verb::Rollback => Operation::Rollback,
         Verb::Shutdown => Operation::Shutdown {
             form: if request.remove { Shutdown::Remove } else { Shutdown::Stop },
             savepoint: request.savepoint,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use super::ownership::{FIELD_MANAGER, Injection, OVERRIDES_KEY, format_overrides
 use super::ports::{ApiError, Applied, ClusterApi, PatchOf, Resource, ResourcePatch, ResourceRef};
 use super::shared::Shared;
 use super::takeover::{PROCESS_SIZE, complete_map};
-use crate::domain::decision::{ConfigChanges, DecisionId, Target};
+use crate::domain::decision::{Decision, DecisionId, Target};
 use crate::domain::ids::{JobId, JobKey, VertexId};
 use crate::domain::job::JobKind;
 use crate::domain::kubernetes::FieldChange;
@@ -42,19 +43,37 @@ pub(super) struct Detail {
     /// Keys of the configuration that go with it; none removes the key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub configuration: BTreeMap<String, Option<String>>,
+    /// What was shown to whoever approved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Shown>,
+}
+
+/// What a person saw of a decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Shown {
+    /// Name, parallelism before and after of every vertex that changes.
+    pub changes: Vec<(String, i32, i32)>,
+    /// Why.
+    pub reason: String,
+    /// Predicted downtime.
+    pub downtime: Duration,
+    /// Predicted time until the backlog is gone; `None` if it will not shrink.
+    pub catch_up: Option<Duration>,
 }
 
 impl Detail {
     /// The effect of a decision.
-    pub fn of(
-        decision: DecisionId,
-        job: Option<JobId>,
-        wanted: BTreeMap<VertexId, i32>,
-        config: &ConfigChanges,
-    ) -> Self {
+    pub fn of(decision: &Decision, job: Option<JobId>, wanted: BTreeMap<VertexId, i32>) -> Self {
+        let config = &decision.config;
         let set = config.set.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
         let removed = config.removed.iter().map(|key| (key.clone(), None));
-        Self { decision, job, wanted, configuration: set.chain(removed).collect() }
+        let shown = Shown {
+            changes: decision.changes.iter().map(|c| (c.name.clone(), c.from, c.to)).collect(),
+            reason: decision.reason.sentence.clone(),
+            downtime: decision.prediction.downtime,
+            catch_up: decision.prediction.catch_up,
+        };
+        Self { decision: decision.id, job, wanted, configuration: set.chain(removed).collect(), shown: Some(shown) }
     }
 
     /// The patch of a resource: the map, and the memory that goes with it. A session job has no memory of its own.
@@ -167,7 +186,7 @@ pub(super) async fn put_requirements(
 }
 
 /// What is put: every vertex that Flink knows.
-fn requirements(found: &Requirements, wanted: &BTreeMap<VertexId, i32>) -> Requirements {
+pub(super) fn requirements(found: &Requirements, wanted: &BTreeMap<VertexId, i32>) -> Requirements {
     let bounds = |vertex: &VertexId, found: &ParallelismBounds| match wanted.get(vertex) {
         Some(upper) => ParallelismBounds { lower_bound: found.lower_bound.min(*upper).max(1), upper_bound: *upper },
         None => *found,

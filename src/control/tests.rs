@@ -4,6 +4,7 @@ mod fake;
 mod flink;
 mod kubernetes;
 mod looking;
+mod rollback;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,7 +13,6 @@ pub enum ObjectKind {
     FlinkStateSnapshot,
     Deployment,
     Pod,
-    ConfigMap,
     Event,
 }
 
@@ -26,7 +25,6 @@ impl ObjectKind {
             Self::FlinkStateSnapshot => "FlinkStateSnapshot",
             Self::Deployment => "Deployment",
             Self::Pod => "Pod",
-            Self::ConfigMap => "ConfigMap",
             Self::Event => "Event",
         }
     }

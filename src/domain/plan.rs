@@ -145,6 +145,8 @@ pub enum Operation {
     Resume,
     /// Stops and starts a job by its upgrade mode.
     Restart,
+    /// Goes back to the parallelism before the last scaling.
+    Rollback,
     /// Stops or removes a cluster with everything on it, in order.
     Shutdown {
         /// Which form.
@@ -166,6 +168,7 @@ impl Operation {
             Self::Suspend => "suspend",
             Self::Resume => "resume",
             Self::Restart => "restart",
+            Self::Rollback => "rollback",
             Self::Shutdown { .. } => "shutdown",
         }
     }

@@ -63,17 +63,15 @@ impl KubeClient {
         self.json(&ask, request).await
     }
 
-    /// Asks for the deletion of the object with this uid; with `foreground`, what belongs to it goes first. Its finalizers decide
-    /// when it is gone.
+    /// Asks for the deletion of the object with this uid. Its finalizers decide when it is gone; what it owns goes after it.
     ///
     /// # Errors
     /// [`KubeError::Conflict`] if another object has the name by now, else as any call.
-    pub async fn delete_document(&self, reference: &ResourceRef, uid: &str, foreground: bool) -> Result<(), KubeError> {
+    pub async fn delete_document(&self, reference: &ResourceRef, uid: &str) -> Result<(), KubeError> {
         let ask = Ask::of("delete", reference.kind, Some(&reference.namespace), Some(&reference.name));
-        let propagation = if foreground { "Foreground" } else { "Background" };
         let options = json!({
             "kind": "DeleteOptions", "apiVersion": "v1",
-            "preconditions": {"uid": uid}, "propagationPolicy": propagation,
+            "preconditions": {"uid": uid}, "propagationPolicy": "Background",
         });
         let request = Request::builder()
             .method(Method::DELETE)

@@ -5,6 +5,7 @@
 mod bench;
 mod crashes;
 mod faults;
+mod guards;
 
 use bench::Bench;
 use flightdeck::domain::command::CommandStage;

@@ -148,6 +148,15 @@ impl Document {
         }
     }
 
+    /// A key of its `flinkConfiguration` with a value, spelled flat unless the resource nests it.
+    pub fn spelled(&self, key: &str, value: &str) -> Value {
+        let nested = format!("/flinkConfiguration/{}", key.replace('.', "/"));
+        if self.spec().pointer(&nested).is_none() {
+            return serde_json::json!({ key: value });
+        }
+        key.rsplit('.').fold(Value::from(value), |inner, part| serde_json::json!({ part: inner }))
+    }
+
     /// How it stands, in the operator's words.
     pub fn word(&self) -> String {
         let mut word = match (self.has_job(), self.text("/status/jobManagerDeploymentStatus")) {

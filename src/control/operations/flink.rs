@@ -3,11 +3,13 @@
 //! A look comes before every sending: what is there already is not sent again, whoever sent it. An answer of 202 means nothing;
 //! the result is looked for.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::inventory::same_path;
 use super::observe::{LaunchSeen, find_jar, look_at_launch, run_jar};
 use super::steps::{Look, Sent, done};
+use crate::control::realize::requirements;
 use crate::domain::ids::{JobId, TriggerId, VertexId};
 use crate::domain::job::{CheckpointEntry, CheckpointStatus, JobState};
 use crate::domain::plan::{Action, Launch, Plan, Restore, Step};
@@ -38,13 +40,11 @@ pub(super) async fn look(client: &FlinkClient, plan: &Plan, step: &Step) -> Look
         Action::Run { job, .. } => run(client, *job).await,
         Action::AwaitRunning { job, restore } => running(client, *job, restore, plan).await,
         Action::AwaitCheckpoint { job } => first_checkpoint(client, *job).await,
+        Action::Rescale { job, parallelism } => rescaled(client, *job, parallelism).await,
         Action::ShutDownCluster => shut_down(client, step).await,
-        Action::Patch { .. }
-        | Action::Snapshot { .. }
-        | Action::Await { .. }
-        | Action::Delete { .. }
-        | Action::ScaleToZero { .. }
-        | Action::DeleteHaMetadata { .. } => Ok(Look::Failed(NOT_HERE.into())),
+        Action::Patch { .. } | Action::Snapshot { .. } | Action::Await { .. } | Action::Delete { .. } => {
+            Ok(Look::Failed(NOT_HERE.into()))
+        }
     };
     found.unwrap_or_else(blind)
 }
@@ -68,13 +68,11 @@ pub(super) async fn send(client: &FlinkClient, plan: &Plan, step: &Step) -> Sent
                 Err(error) => Err(error),
             }
         }
+        Action::Rescale { job, parallelism } => rescale(client, *job, parallelism).await,
         Action::ShutDownCluster => client.shut_down_cluster().await,
-        Action::Patch { .. }
-        | Action::Snapshot { .. }
-        | Action::Await { .. }
-        | Action::Delete { .. }
-        | Action::ScaleToZero { .. }
-        | Action::DeleteHaMetadata { .. } => return Sent::Refused(NOT_HERE.into()),
+        Action::Patch { .. } | Action::Snapshot { .. } | Action::Await { .. } | Action::Delete { .. } => {
+            return Sent::Refused(NOT_HERE.into());
+        }
     };
     match sent {
         Ok(()) => Sent::Taken,
@@ -266,6 +264,28 @@ async fn cancel(client: &FlinkClient, job: JobId) -> Result<Look, FlinkError> {
         }
         Some(found) => Look::Absent(format!("the job is {}", found.state.name())),
     })
+}
+
+async fn rescaled(client: &FlinkClient, job: JobId, wanted: &BTreeMap<VertexId, i32>) -> Result<Look, FlinkError> {
+    let Some(found) = job_of(client, job).await? else { return Ok(Look::Failed(gone(job))) };
+    if found.state.is_terminal() {
+        return Ok(Look::Failed(format!("the job is {}", found.state.name())));
+    }
+    let bounds = client.resource_requirements(job).await?;
+    if wanted.iter().any(|(vertex, p)| bounds.get(vertex).is_none_or(|b| b.upper_bound != *p)) {
+        return Ok(Look::Absent("Flink has other requirements".into()));
+    }
+    let details = client.job(job).await?;
+    let left = details.vertices.iter().filter(|v| wanted.get(&v.id).is_some_and(|p| v.parallelism != *p)).count();
+    Ok(match left {
+        0 => done("the job has this parallelism"),
+        _ => Look::Pending(format!("Flink has taken it; {left} vertices still have another parallelism")),
+    })
+}
+
+async fn rescale(client: &FlinkClient, job: JobId, wanted: &BTreeMap<VertexId, i32>) -> Result<(), FlinkError> {
+    let found = client.resource_requirements(job).await?;
+    client.put_resource_requirements(job, &requirements(&found, wanted)).await
 }
 
 async fn check_launch(client: &FlinkClient, launch: &Launch, wanted: &[VertexId]) -> Result<Look, FlinkError> {

@@ -9,12 +9,12 @@ use super::inventory;
 use super::managed::{self, Managed};
 use super::observe::{self, ClusterSeen, JobSeen, look_at_launch};
 use super::operator;
-use super::propose::{CHOICES, Draft, Frame, Seen, propose};
+use super::propose::{CHOICES, Draft, Frame, Scaling, Seen, propose};
 use crate::control::cluster::ClusterLink;
 use crate::control::ports::{ApiError, ClusterApi, Objects, Write};
 use crate::control::shared::Shared;
 use crate::domain::command::Issuer;
-use crate::domain::decision::{DecisionId, DecisionState};
+use crate::domain::decision::{Decision, DecisionId, DecisionState};
 use crate::domain::ids::{JobKey, SourceId};
 use crate::domain::job::JobKind;
 use crate::domain::kubernetes::KubeAction;
@@ -101,6 +101,7 @@ fn frame(shared: &Shared, asked: Asked, target: PlanTarget) -> Frame {
         issuer: asked.issuer,
         now: shared.now(),
         standing: standing(shared, asked.id, &target),
+        scaling: target.job.as_ref().and_then(|job| last_scaling(shared, job)),
         target,
         plans: shared.desk.plans(),
     }
@@ -340,6 +341,26 @@ fn scaling_of(shared: &Shared, target: &PlanTarget) -> Option<DecisionId> {
     };
     let applying = |state: &DecisionState| matches!(state, DecisionState::Approved | DecisionState::Applying);
     snapshot.decisions.iter().find(|d| applying(&d.state) && on_it(&d.target.job)).map(|d| d.id)
+}
+
+/// The last scaling of a job that was carried out.
+fn last_scaling(shared: &Shared, job: &JobKey) -> Option<Scaling> {
+    let snapshot = shared.board.snapshot(0, shared.now());
+    let carried_out = |d: &&Arc<Decision>| d.life.iter().any(|event| event.state == DecisionState::Applying);
+    let all = snapshot.decisions.iter().filter(|d| d.target.job == *job).filter(carried_out);
+    let last = all.max_by_key(|d| d.proposed_at)?;
+    let why = match &last.state {
+        DecisionState::Failed { why } | DecisionState::Regressed { why } | DecisionState::Inconclusive { why } => {
+            format!(": {why}")
+        }
+        _ => String::new(),
+    };
+    Some(Scaling {
+        decision: last.id,
+        outcome: format!("decision {} is {}{why}", last.id, last.state.word()),
+        changes: last.changes.iter().map(|c| (c.name.clone(), c.from, c.to)).collect(),
+        before: last.changes.iter().map(|c| (c.vertex, c.from)).collect(),
+    })
 }
 
 /// The launch that is configured for a job.

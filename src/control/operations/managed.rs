@@ -3,6 +3,7 @@
 mod modes;
 mod shutdown;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,7 +12,9 @@ use self::modes::{Fate, mode_sentence};
 use super::document::Document;
 use super::inventory::{self, check_shape};
 use super::observe::{ClusterSeen, JobSeen, SAVEPOINT_KEYS};
-use super::propose::{Draft, Frame};
+use super::propose::{Draft, Frame, rollback_draft};
+use crate::control::adapters::kubernetes::APPLIED_ANNOTATION;
+use crate::control::ownership::{OVERRIDES_KEY, format_overrides, parse_overrides};
 use crate::domain::kubernetes::KubeFeatures;
 use crate::domain::objects::{ObjectKind, ObjectName};
 use crate::domain::plan::{Action, Danger, Operation, Origin, Restore, SavepointFormat, SnapshotFact, Step, Wanted};
@@ -81,6 +84,7 @@ pub(super) fn propose(operation: &Operation, seen: &Managed) -> Draft {
         Operation::Suspend => suspend(seen),
         Operation::Resume => resume(seen),
         Operation::Restart => restart(seen),
+        Operation::Rollback => rollback(seen),
         Operation::Redeploy { origin, allow_non_restored, .. } => redeploy(seen, origin, *allow_non_restored),
         Operation::Shutdown { form, savepoint } => shutdown::shutdown(seen, *form, *savepoint),
         Operation::StopWithSavepoint { .. } | Operation::Cancel => {
@@ -154,6 +158,7 @@ fn patch(resource: &Document, name: &str, spec: Value, after: i64) -> Step {
         generation: resource.generation() + after,
         spec,
         path: None,
+        annotations: BTreeMap::new(),
     };
     Step::new(name, action, WRITE_PATIENCE)
 }
@@ -327,6 +332,23 @@ fn restart(seen: &Managed) -> Draft {
     let spec = json!({"restartNonce": nonce(resource, "/restartNonce")});
     draft.steps.push(patch(resource, "write a fresh restartNonce", spec.clone(), 0));
     follow(&mut draft, seen, spec, Restore::Nothing, STOP_PATIENCE + START_PATIENCE);
+    draft
+}
+
+/// Writes the map as it was. What an approval noted about its own map goes: the entries are nobody's claim any more.
+fn rollback(seen: &Managed) -> Draft {
+    let resource = &seen.resource;
+    let mut draft = rollback_draft(seen.frame.scaling.as_ref());
+    let Some(scaling) = &seen.frame.scaling else { return draft };
+    let mut map = resource.setting(OVERRIDES_KEY).map(|text| parse_overrides(&text)).unwrap_or_default();
+    map.extend(scaling.before.iter().map(|(vertex, p)| (*vertex, *p)));
+    let spec = json!({"flinkConfiguration": resource.spelled(OVERRIDES_KEY, &format_overrides(&map))});
+    let mut step = patch(resource, "write the parallelism as it was", spec.clone(), 0);
+    if let Action::Patch { annotations, .. } = &mut step.action {
+        annotations.insert(APPLIED_ANNOTATION.to_owned(), None);
+    }
+    draft.steps.push(step);
+    follow(&mut draft, seen, spec, Restore::Nothing, START_PATIENCE);
     draft
 }
 

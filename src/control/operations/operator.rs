@@ -5,6 +5,8 @@
 
 mod deleting;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::document::{Document, holds, one_line, sentence, text};
@@ -45,7 +47,7 @@ async fn read(objects: &dyn Objects, named: &ObjectName) -> Result<Document, Api
 /// Looks whether a step is done.
 pub(super) async fn look(objects: &dyn Objects, flink: Option<&FlinkClient>, plan: &Plan, step: &Step) -> Look {
     match &step.action {
-        Action::Patch { of, uid, generation, spec, path } => {
+        Action::Patch { of, uid, generation, spec, path, .. } => {
             let spec = match with_path(spec, path.as_ref(), plan) {
                 Ok(spec) => spec,
                 Err(why) => return Look::Failed(why),
@@ -68,14 +70,6 @@ pub(super) async fn look(objects: &dyn Objects, flink: Option<&FlinkClient>, pla
             Err(error) => blind(error),
         },
         Action::Delete { of, uid } => deleting::look(objects, of, uid).await,
-        Action::ScaleToZero { of, uid } => deleting::scaled(objects, of, uid).await,
-        Action::DeleteHaMetadata { namespace, cluster } => {
-            match deleting::ha_metadata(objects, namespace, cluster).await {
-                Ok(maps) if maps.is_empty() => done("no ConfigMap of high availability is left"),
-                Ok(maps) => Look::Absent(format!("{} ConfigMaps of high availability are there", maps.len())),
-                Err(error) => blind(error),
-            }
-        }
         _ => Look::Failed("this step does not act on a resource".into()),
     }
 }
@@ -83,8 +77,8 @@ pub(super) async fn look(objects: &dyn Objects, flink: Option<&FlinkClient>, pla
 /// Sends the effect of a step.
 pub(super) async fn send(objects: &dyn Objects, plan: &Plan, step: &Step) -> Sent {
     sent(match &step.action {
-        Action::Patch { of, uid, generation, spec, path } => match with_path(spec, path.as_ref(), plan) {
-            Ok(spec) => patch(objects, of, uid, *generation, &spec).await,
+        Action::Patch { of, uid, generation, spec, path, annotations } => match with_path(spec, path.as_ref(), plan) {
+            Ok(spec) => patch(objects, of, uid, *generation, &spec, annotations).await,
             Err(why) => return Sent::Refused(why),
         },
         Action::Snapshot { named, of, checkpoint, directory, format } => {
@@ -99,14 +93,6 @@ pub(super) async fn send(objects: &dyn Objects, plan: &Plan, step: &Step) -> Sen
             Err(ApiError::NotFound(_)) => Ok(()),
             other => other,
         },
-        // The look right before found it to be the one that was seen.
-        Action::ScaleToZero { of, .. } => {
-            let patch = json!({"spec": {"replicas": 0}});
-            objects.merge(of, &patch, Write::Real).await.map(|_| ())
-        }
-        Action::DeleteHaMetadata { namespace, cluster } => {
-            deleting::delete_ha_metadata(objects, namespace, cluster).await
-        }
         _ => return Sent::Refused("this step does not act on a resource".into()),
     })
 }
@@ -128,6 +114,7 @@ async fn patch(
     uid: &str,
     generation: i64,
     spec: &Value,
+    annotations: &BTreeMap<String, Option<String>>,
 ) -> Result<(), ApiError> {
     let mut last = ApiError::Conflict(String::new());
     for _ in 0..=CONFLICTS {
@@ -140,7 +127,10 @@ async fn patch(
                 "{of} was changed by somebody since the plan was made: nothing is written over it"
             )));
         }
-        let body = json!({"metadata": {"resourceVersion": found.resource_version()}, "spec": spec});
+        let mut body = json!({"metadata": {"resourceVersion": found.resource_version()}, "spec": spec});
+        if !annotations.is_empty() {
+            body["metadata"]["annotations"] = json!(annotations);
+        }
         for write in [Write::DryRun, Write::Real] {
             match objects.merge(of, &body, write).await {
                 Ok((after, _)) => {

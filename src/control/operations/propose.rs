@@ -1,13 +1,15 @@
 //! Plans on plain Flink, as a pure function of what was just seen: what will happen, what is lost, how long it takes, what forbids
 //! it (`flink-rest.md` §6).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::observe::{ClusterSeen, JobSeen, LaunchSeen};
 use crate::domain::Timestamp;
 use crate::domain::command::Issuer;
+use crate::domain::decision::DecisionId;
 use crate::domain::freshness::age;
-use crate::domain::ids::{JobId, TriggerId};
+use crate::domain::ids::{JobId, TriggerId, VertexId};
 use crate::domain::job::JobState;
 use crate::domain::kubernetes::FieldChange;
 use crate::domain::plan::{
@@ -41,6 +43,34 @@ pub(super) struct Frame {
     pub plans: Vec<Plan>,
     /// Why nothing may be done on the target now, as the loop knows it: read-only, another plan, a scaling under way.
     pub standing: Vec<String>,
+    /// The last scaling of the job, if this process made one.
+    pub scaling: Option<Scaling>,
+}
+
+/// A scaling that was carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scaling {
+    pub decision: DecisionId,
+    /// What came of it, in one sentence.
+    pub outcome: String,
+    /// Its vertices: name, parallelism before and after.
+    pub changes: Vec<(String, i32, i32)>,
+    /// The parallelism before.
+    pub before: BTreeMap<VertexId, i32>,
+}
+
+/// The draft of a way back to the parallelism before the last scaling, its steps still to come.
+pub(super) fn rollback_draft(scaling: Option<&Scaling>) -> Draft {
+    let Some(scaling) = scaling else {
+        let mut draft = Draft::new(Danger::Restart, "go back to the parallelism before the last scaling");
+        draft.blocks.push("no scaling of this job by this flightdeck is known".to_owned());
+        return draft;
+    };
+    let back: Vec<String> = scaling.changes.iter().map(|(name, from, to)| format!("{name} {to} → {from}")).collect();
+    let summary = format!("go back to the parallelism before decision {}: {}", scaling.decision, back.join(", "));
+    let mut draft = Draft::new(Danger::Restart, summary);
+    draft.notes.push(scaling.outcome.clone());
+    draft
 }
 
 impl Frame {
@@ -165,6 +195,7 @@ pub(super) fn propose(operation: &Operation, seen: Seen<'_>) -> Plan {
         (Operation::Redeploy { origin, allow_non_restored, .. }, Some(job)) => {
             redeploy(origin, *allow_non_restored, job, &seen)
         }
+        (Operation::Rollback, Some(job)) => rollback(job, &seen),
         (Operation::Suspend | Operation::Resume | Operation::Restart, Some(_)) => {
             let mut draft = Draft::new(Danger::Restart, format!("{} the job", operation.word()));
             draft.blocks.push(
@@ -294,6 +325,32 @@ fn stop(
             "the job may be stopping: if its savepoint fails it goes on running, else it is FINISHED",
         ),
     );
+}
+
+fn rollback(job: &JobSeen, seen: &Seen<'_>) -> Draft {
+    let scaling = seen.frame.scaling.as_ref();
+    let mut draft = rollback_draft(scaling);
+    if job.summary.state.is_terminal() {
+        draft.blocks.push(format!("the job has ended: it is {}", job.summary.state.name()));
+    }
+    let Some(scaling) = scaling else { return draft };
+    if scaling.before.keys().any(|vertex| !job.vertices.contains(vertex)) {
+        draft.blocks.push("the job has other vertices now".to_owned());
+    }
+    let action = Action::Rescale { job: job.id(), parallelism: scaling.before.clone() };
+    draft.steps.push(
+        Step::new("give the vertices their parallelism back", action, START_PATIENCE)
+            .leaving("Flink may have taken the parallelism and rescales by itself"),
+    );
+    draft.steps.push(
+        Step::new(
+            "wait until every task runs",
+            Action::AwaitRunning { job: job.id(), restore: Restore::Nothing },
+            START_PATIENCE,
+        )
+        .leaving("Flink rescales the job by itself"),
+    );
+    draft
 }
 
 fn cancel(draft: &mut Draft, job: &JobSeen, after: &str) {

@@ -246,6 +246,7 @@ impl Executor {
             }
             Action::Stop { .. } => "look at the job: it goes on running unless it says otherwise".to_owned(),
             Action::Cancel { .. } => "the job was not cancelled".to_owned(),
+            Action::Rescale { .. } => "look at the job: its parallelism is not what was wanted".to_owned(),
             Action::Run { .. } => "the job is stopped and was not started again".to_owned(),
             Action::AwaitRunning { .. } => "the old job is stopped and the new one does not run".to_owned(),
             Action::Snapshot { .. } => "the job was not touched".to_owned(),
@@ -256,9 +257,7 @@ impl Executor {
             | Action::ShutDownCluster
             | Action::Patch { .. }
             | Action::Await { .. }
-            | Action::Delete { .. }
-            | Action::ScaleToZero { .. }
-            | Action::DeleteHaMetadata { .. } => step.if_unfinished.clone(),
+            | Action::Delete { .. } => step.if_unfinished.clone(),
         };
         match taken {
             Some(path) => format!("{standing}; its state is in {path}: redeploy from there"),

@@ -64,15 +64,11 @@ fn doer(action: &Action) -> Doer {
         | Action::Stop { .. }
         | Action::Cancel { .. }
         | Action::Run { .. }
+        | Action::Rescale { .. }
         | Action::AwaitRunning { .. }
         | Action::AwaitCheckpoint { .. }
         | Action::ShutDownCluster => Doer::Flink,
-        Action::Patch { .. }
-        | Action::Snapshot { .. }
-        | Action::Await { .. }
-        | Action::Delete { .. }
-        | Action::ScaleToZero { .. }
-        | Action::DeleteHaMetadata { .. } => Doer::Operator,
+        Action::Patch { .. } | Action::Snapshot { .. } | Action::Await { .. } | Action::Delete { .. } => Doer::Operator,
     }
 }
 

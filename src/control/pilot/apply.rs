@@ -28,7 +28,7 @@ impl Pilot {
         let (Some(decision), Some(wanted)) = (self.book.get(id).cloned(), self.book.overrides(id).cloned()) else {
             return;
         };
-        let detail = Detail::of(id, self.subject.job, wanted.clone(), &decision.config);
+        let detail = Detail::of(&decision, self.subject.job, wanted.clone());
         let lag_before = self.lag();
         let written = self.write(&decision.target, &detail, id, command).await;
         let now = self.now();

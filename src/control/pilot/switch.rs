@@ -97,7 +97,8 @@ impl Pilot {
             Err(why) => return refused(self, why),
         };
         let wanted = patch.annotation().map(|a| a.parallelism.clone()).unwrap_or_default();
-        let detail = Detail { decision: id, job: self.subject.job, wanted, configuration: patch.configuration };
+        let detail =
+            Detail { decision: id, job: self.subject.job, wanted, configuration: patch.configuration, shown: None };
         self.ours.insert(id);
         let (shared, from) = (Arc::clone(&self.shared), (command.issuer, command.id));
         let mut sent = || shared.board.stage(from.0, from.1, CommandStage::Sent, Some("the answer".into()));
@@ -148,7 +149,7 @@ impl Pilot {
         let (resource, kube) = self.resource_and_kube()?;
         let decision = self.book.get(id).cloned().ok_or_else(|| format!("there is no decision {id}"))?;
         let wanted = self.book.overrides(id).cloned().unwrap_or_default();
-        let detail = Detail::of(id, self.subject.job, wanted, &decision.config);
+        let detail = Detail::of(&decision, self.subject.job, wanted);
         let found = realize::rehearse(&*kube.api, &resource.reference, |found| detail.patch(found)).await;
         let (changes, refused) = match found {
             Ok(changes) => (changes, None),

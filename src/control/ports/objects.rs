@@ -56,7 +56,7 @@ pub trait Objects: Send + Sync {
         write: Write,
     ) -> BoxFuture<'a, Result<(Value, Vec<FieldChange>), ApiError>>;
 
-    /// Asks for the deletion of the object with this uid; what belongs to it goes first. Its finalizers decide when it is gone.
+    /// Asks for the deletion of the object with this uid. Its finalizers decide when it is gone.
     fn delete<'a>(&'a self, object: &'a ObjectName, uid: &'a str) -> BoxFuture<'a, Result<(), ApiError>>;
 
     /// The operator's Deployments, where they may be read; empty where they may not.

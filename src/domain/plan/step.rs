@@ -154,6 +154,13 @@ pub enum Action {
         /// The job.
         job: JobId,
     },
+    /// `PUT /jobs/:id/resource-requirements`, until the job has this parallelism.
+    Rescale {
+        /// The job.
+        job: JobId,
+        /// Upper bounds of these vertices.
+        parallelism: BTreeMap<VertexId, i32>,
+    },
     /// `DELETE /cluster`, until it does not answer any more.
     ShutDownCluster,
     /// Writes fields of a resource's spec in one patch, to the very object and generation that were seen.
@@ -168,6 +175,9 @@ pub enum Action {
         spec: Value,
         /// What goes into `job.initialSavepointPath` besides.
         path: Option<Restore>,
+        /// Annotations that go with it: the value, or none where one is removed.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        annotations: BTreeMap<String, Option<String>>,
     },
     /// Creates a FlinkStateSnapshot and follows it to its end. Its name makes a repeated request safe.
     Snapshot {
@@ -197,20 +207,6 @@ pub enum Action {
         of: ObjectName,
         /// `metadata.uid`, as seen: another object of that name is left alone.
         uid: String,
-    },
-    /// Scales the Deployment of a JobManager without a resource to zero and waits until its pods are gone.
-    ScaleToZero {
-        /// The Deployment.
-        of: ObjectName,
-        /// `metadata.uid`, as seen.
-        uid: String,
-    },
-    /// Deletes the ConfigMaps of high availability of a cluster that is gone.
-    DeleteHaMetadata {
-        /// Namespace of the cluster.
-        namespace: String,
-        /// Its name.
-        cluster: String,
     },
 }
 
@@ -268,12 +264,11 @@ impl Action {
             | Self::Stop { .. }
             | Self::Cancel { .. }
             | Self::Run { .. }
+            | Self::Rescale { .. }
             | Self::ShutDownCluster
             | Self::Patch { .. }
             | Self::Snapshot { .. }
-            | Self::Delete { .. }
-            | Self::ScaleToZero { .. }
-            | Self::DeleteHaMetadata { .. } => true,
+            | Self::Delete { .. } => true,
         }
     }
 
@@ -288,6 +283,7 @@ impl Action {
             Self::Run { .. } => "run",
             Self::AwaitRunning { .. } => "await-running",
             Self::AwaitCheckpoint { .. } => "await-checkpoint",
+            Self::Rescale { .. } => "rescale",
             Self::ShutDownCluster => "shut-down-cluster",
             Self::Patch { .. } => "patch",
             Self::Snapshot { checkpoint: false, .. } => "savepoint-resource",
@@ -298,8 +294,6 @@ impl Action {
             Self::Await { wanted: Wanted::Checkpoint, .. } => "await-first-checkpoint",
             Self::Await { wanted: Wanted::ByNonce { .. }, .. } => "await-nonce",
             Self::Delete { .. } => "delete",
-            Self::ScaleToZero { .. } => "scale-to-zero",
-            Self::DeleteHaMetadata { .. } => "delete-ha-metadata",
         }
     }
 }

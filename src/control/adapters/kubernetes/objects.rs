@@ -19,7 +19,6 @@ fn kind(kind: ObjectKind) -> Kind {
         ObjectKind::FlinkStateSnapshot => Kind::FlinkStateSnapshot,
         ObjectKind::Deployment => Kind::Deployment,
         ObjectKind::Pod => Kind::Pod,
-        ObjectKind::ConfigMap => Kind::ConfigMap,
         ObjectKind::Event => Kind::Event,
     }
 }

@@ -55,7 +55,7 @@ async fn pods(objects: &dyn Objects, namespace: &str, cluster: &str) -> Result<P
     })
 }
 
-/// Looks whether a resource, or the Deployment of an orphan, is gone with its pods.
+/// Looks whether a resource is gone with its pods.
 pub(super) async fn look(objects: &dyn Objects, of: &ObjectName, uid: &str) -> Look {
     match read(objects, of).await {
         Ok(found) if found.uid() == uid => {
@@ -90,9 +90,7 @@ async fn under_way(objects: &dyn Objects, found: &Document) -> String {
     if found.named.kind == ObjectKind::FlinkSessionJob {
         parts.push(format!("job {}", found.job_state()));
     } else {
-        if found.named.kind == ObjectKind::FlinkDeployment {
-            parts.push(deployment(objects, namespace, name).await);
-        }
+        parts.push(deployment(objects, namespace, name).await);
         if let Ok(pods) = pods(objects, namespace, name).await {
             parts.push(pods.word());
         }
@@ -100,13 +98,8 @@ async fn under_way(objects: &dyn Objects, found: &Document) -> String {
     if !found.finalizers().is_empty() {
         parts.push(format!("held by {}", found.finalizers().join(", ")));
     }
-    if found.named.kind != ObjectKind::Deployment {
-        let deleted_at = since.parse().ok();
-        if let Some(why) = last_event(objects, found, "CleanupFailed", deleted_at).await {
-            parts.push(why);
-        }
-        parts.extend(dead(objects).await);
-    }
+    parts.extend(last_event(objects, found, "CleanupFailed", since.parse().ok()).await);
+    parts.extend(dead(objects).await);
     format!("being deleted since {since}: {}", parts.join("; "))
 }
 
@@ -122,55 +115,4 @@ async fn deployment(objects: &dyn Objects, namespace: &str, name: &str) -> Strin
         Err(ApiError::NotFound(_)) => "its Deployment is gone".into(),
         Err(error) => error.to_string(),
     }
-}
-
-/// Looks whether the pods of a JobManager are gone after its Deployment was scaled to zero.
-pub(super) async fn scaled(objects: &dyn Objects, of: &ObjectName, uid: &str) -> Look {
-    let found = match read(objects, of).await {
-        Ok(found) => found,
-        Err(ApiError::NotFound(_)) => return done("the Deployment is gone"),
-        Err(error) => return blind(error),
-    };
-    if found.uid() != uid {
-        return Look::Failed(format!("{of} was deleted and made anew: it is left alone"));
-    }
-    if found.number("/spec/replicas").unwrap_or(1) > 0 {
-        return Look::Absent("the JobManager is not scaled to 0 yet".into());
-    }
-    match pods(objects, &of.namespace, &of.name).await {
-        Ok(pods) if pods.job_managers > 0 => Look::Pending(pods.word()),
-        Ok(_) => done("no JobManager pod is left"),
-        Err(error) => blind(error),
-    }
-}
-
-/// Names and uids of the ConfigMaps of high availability of a cluster (`operator.md` §6.3).
-pub(in crate::control::operations) async fn ha_metadata(
-    objects: &dyn Objects,
-    namespace: &str,
-    cluster: &str,
-) -> Result<Vec<(ObjectName, String)>, ApiError> {
-    let labels = format!("app={cluster},type=flink-native-kubernetes,component!=autoscaler");
-    let all = objects.list(ObjectKind::ConfigMap, namespace, &labels, "").await?;
-    let of_ha = |name: &str| {
-        let rest = name.strip_prefix(cluster).and_then(|rest| rest.strip_prefix('-'))?.strip_suffix("-config-map")?;
-        (rest == "cluster" || (rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))).then_some(())
-    };
-    let named = all.iter().filter_map(|map| {
-        let (name, uid) = (text(map, "/metadata/name")?, text(map, "/metadata/uid")?);
-        of_ha(name)?;
-        Some((ObjectName::new(ObjectKind::ConfigMap, namespace, name), uid.to_owned()))
-    });
-    Ok(named.collect())
-}
-
-/// Deletes them; what is gone already is no error.
-pub(super) async fn delete_ha_metadata(objects: &dyn Objects, namespace: &str, cluster: &str) -> Result<(), ApiError> {
-    for (map, uid) in ha_metadata(objects, namespace, cluster).await? {
-        match objects.delete(&map, &uid).await {
-            Ok(()) | Err(ApiError::NotFound(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
