@@ -89,11 +89,7 @@ impl Objects for KubernetesApi {
     }
 
     fn delete<'a>(&'a self, object: &'a ObjectName, uid: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
-        // The operator's resources are followed by the operator; a bare Deployment by nobody.
-        let foreground = object.kind == ObjectKind::Deployment;
-        Box::pin(
-            async move { self.client.delete_document(&reference(object), uid, foreground).await.map_err(api_error) },
-        )
+        Box::pin(async move { self.client.delete_document(&reference(object), uid).await.map_err(api_error) })
     }
 
     fn operators(&self) -> BoxFuture<'_, Result<Vec<OperatorLife>, ApiError>> {
