@@ -9,7 +9,7 @@ use flightdeck::sim::fault::Fault;
 use serde_json::json;
 
 use super::bench::{Bench, config};
-use super::{APP, JOB, redeploy, savepoint, shutdown};
+use super::{APP, redeploy, savepoint, shutdown};
 
 /// The plan is blocked with these words, and nothing comes of running it.
 async fn blocked(bench: &mut Bench, on: &str, operation: Operation, words: &str) {
@@ -192,11 +192,4 @@ async fn operator_1_8_takes_savepoints_by_nonce() {
     let CommandStage::Failed { why } = stage else { panic!("{stage:?}") };
     assert!(why.contains("Savepoint failed") && why.contains("set it back to"), "{why}");
     bench.heal();
-
-    let mut bench = Bench::with("clicks", "1.8", config()).await;
-    bench.done("clicks", Operation::Restart).await;
-    bench.done("clicks", Operation::Suspend).await;
-    assert_eq!(bench.state(JOB, "clicks"), "SUSPENDED/FINISHED");
-    bench.done("session", shutdown(Shutdown::Remove, false)).await;
-    assert_eq!(bench.state(APP, "session"), "gone");
 }
