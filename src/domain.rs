@@ -19,6 +19,7 @@ pub mod objects;
 pub mod plan;
 pub mod pods;
 pub mod reason;
+pub mod savepoint;
 pub mod scaling;
 pub mod snapshot;
 pub mod text;

@@ -94,7 +94,9 @@ impl Desk {
         let mut slots = self.slots();
         slots.insert(slot.plan.id, slot);
         while slots.len() > KEPT {
-            let oldest = slots.values().filter(|s| !s.plan.state.is_open()).min_by_key(|s| s.plan.made_at);
+            // What was only shown goes before what was done.
+            let rank = |s: &&Slot| (s.plan.state != PlanState::Proposed, s.plan.made_at);
+            let oldest = slots.values().filter(|s| !s.plan.state.is_open()).min_by_key(rank);
             let Some(id) = oldest.map(|s| s.plan.id) else { return };
             slots.remove(&id);
         }
@@ -345,11 +347,11 @@ async fn abandon(shared: &Arc<Shared>, id: PlanId) -> CommandStage {
 }
 
 async fn cancel(shared: &Arc<Shared>, id: PlanId) -> CommandStage {
-    let Some(mut slot) = shared.desk.get(id) else { return unknown(id) };
+    let Some(slot) = shared.desk.get(id) else { return unknown(id) };
     match slot.plan.state {
         PlanState::Proposed => {
-            slot.plan.state = PlanState::Cancelled { standing: "nothing was done".into() };
-            shared.desk.update(&slot.plan);
+            // It was only shown: nothing is to be kept of it.
+            shared.desk.slots().remove(&id);
             publish(shared);
             CommandStage::Observed
         }

@@ -6,9 +6,12 @@ use std::borrow::Cow;
 use crate::domain::decision::DecisionState;
 use crate::domain::job::{Ownership, Realization};
 use crate::domain::kubernetes::KubeAction;
+use crate::domain::plan;
 
 use super::model::Model;
 use super::screens::Screen;
+
+pub mod operate;
 
 /// The consequence of an action, and thereby its confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +26,16 @@ pub enum Danger {
     Loses,
 }
 
+impl From<plan::Danger> for Danger {
+    fn from(danger: plan::Danger) -> Self {
+        match danger {
+            plan::Danger::Effect => Self::Effect,
+            plan::Danger::Restart => Self::Restarts,
+            plan::Danger::Loss => Self::Loses,
+        }
+    }
+}
+
 /// What an action works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -32,6 +45,10 @@ pub enum Target {
     Job,
     /// A decision: the screen's, the selected one, or that of the job.
     Decision,
+    /// The job, or every marked one on the fleet.
+    Jobs,
+    /// A plan: the screen's, or the selected one.
+    Plan,
 }
 
 /// Where an action stands in help.
@@ -39,6 +56,7 @@ pub enum Target {
 #[allow(missing_docs)]
 pub enum Group {
     Decide,
+    Operate,
     Move,
     Go,
     View,
@@ -48,12 +66,14 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of help.
-    pub const ALL: [Self; 6] = [Self::Decide, Self::Move, Self::Go, Self::View, Self::Copy, Self::Program];
+    pub const ALL: [Self; 7] =
+        [Self::Decide, Self::Operate, Self::Move, Self::Go, Self::View, Self::Copy, Self::Program];
 
     /// The heading in help.
     pub fn title(self) -> &'static str {
         match self {
             Self::Decide => "Decide",
+            Self::Operate => "Operate",
             Self::Move => "Move",
             Self::Go => "Go to",
             Self::View => "View",
@@ -116,11 +136,25 @@ macro_rules! actions {
 
 actions! {
     Approve "approve" "approve" Decide Restarts Decision ["a"],
-    Reject "reject" "reject with a reason" Decide Effect Decision ["R"],
+    Reject "reject" "reject with a reason" Decide Effect Decision ["x"],
     Reduce "reduce" "reduce to what fits" Decide Effect Decision ["F"],
     TakeOver "take-over" "take over from the operator's autoscaler" Decide Restarts Job ["t"],
     HandBack "hand-back" "hand back to the operator's autoscaler" Decide Effect Job ["b"],
+
     Snooze "snooze" "snooze" Decide Effect Decision ["S"],
+
+    Savepoint "savepoint" "take a savepoint" Operate Effect Jobs ["s p"],
+    Checkpoint "checkpoint" "make a checkpoint now" Operate Effect Jobs ["s c"],
+    StopJob "stop" "stop the job, keeping its state" Operate Restarts Jobs ["s s"],
+    ResumeJob "resume" "resume the suspended job" Operate Restarts Jobs ["s r"],
+    RestartJob "restart" "restart the job, keeping its state" Operate Restarts Jobs ["s t"],
+    CancelJob "cancel" "cancel the job without a savepoint" Operate Loses Job ["s x"],
+    Redeploy "redeploy" "redeploy from a savepoint" Operate Loses Job ["R"],
+    Shutdown "shutdown" "stop or remove the cluster, in order" Operate Loses Job ["X"],
+    ResumePlan "resume-plan" "go on with the unfinished operation" Operate Loses Plan ["P r"],
+    AbandonPlan "abandon-plan" "leave the unfinished operation as it is" Operate Effect Plan ["P a"],
+    CancelPlan "cancel-plan" "end the operation that runs, where that is safe" Operate Effect Plan ["P c"],
+    Mark "mark" "mark the job for an operation, or not" Operate Local Nothing ["space"],
 
     Up "up" "up" Move Local Nothing ["k", "up"],
     Down "down" "down" Move Local Nothing ["j", "down"],
@@ -152,6 +186,7 @@ actions! {
     Cluster "kubernetes" "Kubernetes: operator, watches, rights" Go Local Nothing ["K", "g k"],
     Decisions "decisions" "decisions" Go Local Nothing ["7", "g i"],
     Decision "decision" "decision of this job" Go Local Decision ["d", "g d"],
+    Operations "operations" "operations" Go Local Nothing ["9", "g o"],
     Log "log" "the program's log" Go Local Nothing ["8", "g l"],
     LastView "last-view" "the view before" Go Local Nothing ["-"],
     Earlier "earlier" "earlier in the history of views" Go Local Nothing ["["],
@@ -210,9 +245,24 @@ impl Action {
             Target::Decision if model.decision().is_none() => {
                 return no(if model.job().is_some() { "this job has no decision" } else { "no decision is selected" });
             }
-            Target::Job | Target::Decision => {}
+            Target::Plan if model.plan().is_none() => return no("no operation is selected"),
+            Target::Job | Target::Decision | Target::Jobs | Target::Plan => {}
         }
         match self {
+            Self::Savepoint
+            | Self::Checkpoint
+            | Self::StopJob
+            | Self::ResumeJob
+            | Self::RestartJob
+            | Self::CancelJob
+            | Self::Redeploy
+            | Self::Shutdown => operate::on_jobs(self, model),
+            Self::ResumePlan | Self::AbandonPlan | Self::CancelPlan => operate::on_plan(self, model),
+            Self::Mark => match model.screen() {
+                Screen::Fleet if model.job().is_some() => Ok(()),
+                Screen::Fleet => no("no job is selected"),
+                _ => no("only on the fleet"),
+            },
             Self::Approve | Self::Reject | Self::Snooze | Self::Reduce => decide(self, model),
             Self::TakeOver | Self::HandBack => ownership(self, model),
             Self::Contexts => match model.latest().kubernetes.first() {
@@ -237,10 +287,12 @@ impl Action {
                 | Screen::Capacity
                 | Screen::Cluster
                 | Screen::Decisions
+                | Screen::Operations
+                | Screen::Plan(_)
                 | Screen::Log => no("nothing to unfold on this screen"),
             },
             Self::Open => match model.screen() {
-                Screen::Fleet | Screen::Decisions | Screen::Pods(_) if !model.has_selection() => {
+                Screen::Fleet | Screen::Decisions | Screen::Operations | Screen::Pods(_) if !model.has_selection() => {
                     no("nothing is selected")
                 }
                 Screen::Fleet if model.job().is_none() => no(ONLY_TO_LOOK_AT),
@@ -254,6 +306,7 @@ impl Action {
                 | Screen::Ownership(_)
                 | Screen::Capacity
                 | Screen::Cluster
+                | Screen::Plan(_)
                 | Screen::Log => no("nothing to open on this screen"),
                 _ => Ok(()),
             },
@@ -266,14 +319,14 @@ impl Action {
                 _ => no("only on the screen of a job"),
             },
             Self::Filter => match model.screen() {
-                Screen::Decision(_) | Screen::Ownership(_) | Screen::Cluster | Screen::Log => {
+                Screen::Decision(_) | Screen::Ownership(_) | Screen::Cluster | Screen::Plan(_) | Screen::Log => {
                     no("nothing to filter on this screen")
                 }
                 _ => Ok(()),
             },
             Self::Sort | Self::Reverse => match model.screen() {
-                Screen::Fleet | Screen::Decisions => Ok(()),
-                _ => no("only on the fleet and the decisions"),
+                Screen::Fleet | Screen::Decisions | Screen::Operations => Ok(()),
+                _ => no("only on the fleet, the decisions and the operations"),
             },
             Self::Back => {
                 if model.can_go_back() {
@@ -352,6 +405,7 @@ impl Action {
             | Self::Cluster
             | Self::Decisions
             | Self::Decision
+            | Self::Operations
             | Self::Log
             | Self::Pause
             | Self::Utc
@@ -458,6 +512,15 @@ impl Action {
             Screen::Decision(_) => {
                 &[APPROVE, REJECT, SNOOZE, (Self::Right, "unfold"), (Self::UnfoldAll, "unfold all"), JOB, BACK]
             }
+            Screen::Operations => &[OPEN, (Self::ResumePlan, "resume"), (Self::AbandonPlan, "abandon"), SORT, BACK],
+            Screen::Plan(_) => &[
+                (Self::ResumePlan, "resume"),
+                (Self::AbandonPlan, "abandon"),
+                (Self::CancelPlan, "cancel"),
+                JOB,
+                (Self::Operations, "all operations"),
+                BACK,
+            ],
             Screen::Log => &[(Self::HalfUp, "older"), (Self::HalfDown, "newer"), (Self::Bottom, "newest"), BACK],
         }
     }

@@ -28,6 +28,8 @@ use super::overlays::{self, Overlay};
 use super::screens::{self, Ctx, NextChange, Screen};
 use super::theme::Slot;
 use super::widgets::ascii;
+use super::widgets::sheet::Sheet;
+use crate::domain::plan::PlanState;
 
 /// Draws one frame.
 pub fn draw(frame: &mut Frame, model: &mut Model) {
@@ -95,6 +97,8 @@ pub(super) fn draw_screen(frame: &mut Frame, area: Rect, ctx: &Ctx, screen: &Scr
         Screen::Cluster => screens::cluster::draw(frame, area, ctx, &mut views.cluster),
         Screen::Decisions => screens::decisions::draw(frame, area, ctx, &mut views.decisions),
         Screen::Decision(id) => screens::decision::draw(frame, area, ctx, *id, views.decision.of(id)),
+        Screen::Operations => screens::operations::draw(frame, area, ctx, &mut views.operations),
+        Screen::Plan(id) => screens::plan::draw(frame, area, ctx, *id, views.plan.of(id)),
         Screen::Log => {
             screens::log::draw(frame, area, ctx, &mut views.log);
             ctx.next.at(ctx.now + std::time::Duration::from_secs(1));
@@ -118,23 +122,45 @@ fn draw_overlay(frame: &mut Frame, hints: Rect, overlay: &mut Overlay, ctx: &Ctx
         Overlay::Prompt(prompt) => prompt.draw(frame, ctx.theme),
         Overlay::Confirm(confirm) => confirm.draw(frame, ctx),
         Overlay::Contexts(contexts) => contexts.draw(frame, ctx),
-        Overlay::Quit => {
-            let count = model.in_flight.len();
-            let text = format!(
-                "{count} of your commands {} not finished. What was accepted goes on by itself; nothing here will watch it.",
-                if count == 1 { "is" } else { "are" }
-            );
-            let text = Paragraph::new(vec![
-                Line::from(text),
-                Line::default(),
-                keys_line(ctx, &[("y", "end the program"), ("esc", "stay")]),
-            ])
-            .wrap(Wrap { trim: true });
-            let area = popup(frame, ctx.theme, "End flightdeck?", Slot::BorderActive, 60, 5);
-            frame.render_widget(text, area);
-        }
+        Overlay::Choose(choose) => choose.draw(frame, ctx),
+        Overlay::Snapshots(snapshots) => snapshots.draw(frame, ctx),
+        Overlay::Plan(dialog) => dialog.draw(frame, ctx),
+        Overlay::Unfinished(unfinished) => unfinished.draw(frame, ctx),
+        Overlay::Quit => quit(frame, ctx, model),
         Overlay::Notices(scroll) => notices(frame, ctx, scroll),
     }
+}
+
+/// What is under way and what becomes of it when the program ends.
+fn quit(frame: &mut Frame, ctx: &Ctx, model: &Model) {
+    let mut sheet = Sheet::new(ctx.theme, 66.min(usize::from(frame.area().width.saturating_sub(4))));
+    for plan in ctx.snapshot.plans.iter().filter(|plan| plan.state == PlanState::Running) {
+        let step = plan.current().and_then(|index| plan.steps.get(index).map(|step| (index + 1, step)));
+        let (number, name) = step.map_or((plan.steps.len(), ""), |(number, step)| (number, step.name.as_str()));
+        let text = format!(
+            "{} {} stops at step {number} of {}, {name}: {}. The next start offers to go on.",
+            plan.operation.word(),
+            plan.target.name,
+            plan.steps.len(),
+            plan.standing()
+        );
+        sheet.sentence("", Slot::Base, &text, Slot::Warning);
+        sheet.blank();
+    }
+    let count = model.in_flight.iter().filter(|flight| !flight.is_of_plan()).count();
+    if count > 0 {
+        let are = if count == 1 { "is" } else { "are" };
+        let text = format!(
+            "{count} of your commands {are} not finished. What was accepted goes on by itself; nothing here will watch it."
+        );
+        sheet.sentence("", Slot::Base, &text, Slot::Base);
+        sheet.blank();
+    }
+    sheet.line(keys_line(ctx, &[("y", "end the program"), ("esc", "stay")]));
+    let lines = sheet.into_lines();
+    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let area = popup(frame, ctx.theme, "End flightdeck?", Slot::BorderActive, 66, high);
+    frame.render_widget(Paragraph::new(lines), area);
 }
 
 fn notices(frame: &mut Frame, ctx: &Ctx, scroll: &mut screens::Scroll) {

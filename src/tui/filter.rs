@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::domain::decision::Decision;
 use crate::domain::job::JobView;
+use crate::domain::plan::Plan;
 use crate::domain::text::parse_duration;
 use crate::tui::file::unknown;
 
@@ -129,6 +130,25 @@ impl Filter {
                     NumberField::Rate => rates.records_in,
                 })
             },
+        )
+    }
+
+    /// A plan passes. It has no rates, so no comparison holds.
+    pub fn plan(&self, plan: &Plan) -> bool {
+        let target = &plan.target;
+        let namespace = target.namespace.as_deref().unwrap_or_default();
+        let id = plan.id.to_string();
+        self.holds(
+            &[&target.name, namespace, plan.state.word(), plan.operation.word(), &id],
+            |field, word| match field {
+                TextField::Name => has(&target.name, word),
+                TextField::Namespace => has(namespace, word),
+                TextField::State => has(plan.state.word(), word),
+                TextField::Mode => has(plan.operation.word(), word),
+                TextField::Source => has(&target.context, word),
+                TextField::Id => has(&id, word),
+            },
+            |_| f64::NAN,
         )
     }
 

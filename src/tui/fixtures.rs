@@ -1,6 +1,7 @@
 //! Snapshots as a real fleet gives them, for tests of what is drawn: a night with one of every kind of trouble.
 
 mod kubernetes;
+pub(crate) mod plans;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -794,6 +795,17 @@ pub(crate) fn hostile() -> Snapshot {
         decision.reason.sentence = (*name).into();
         decision.changes.iter_mut().for_each(|c| c.name = (*name).into());
         decision.config.set.insert((*name).into(), (*name).into());
+    }
+    snapshot.plans = plans::all();
+    for (plan, name) in snapshot.plans.iter_mut().zip(names.iter().cycle()) {
+        let plan = Arc::make_mut(plan);
+        // None is open: rows and header keep what else there is to show.
+        plan.state = crate::domain::plan::PlanState::Failed { why: (*name).into() };
+        plan.target.name = (*name).into();
+        plan.lost.push((*name).into());
+        for step in &mut plan.steps {
+            (step.name, step.note) = ((*name).into(), Some((*name).into()));
+        }
     }
     snapshot
 }

@@ -15,6 +15,7 @@ use crate::domain::decision::{Decision, DecisionId, DecisionState};
 use crate::domain::health::Severity;
 use crate::domain::ids::JobKey;
 use crate::domain::job::{JobView, Mode, Ownership};
+use crate::domain::plan::PlanId;
 use crate::domain::pods::LogQuery;
 use crate::domain::snapshot::{Snapshot, SourceState};
 
@@ -91,8 +92,19 @@ pub struct InFlight {
     pub command: Command,
     /// What it is.
     pub action: Action,
+    /// What it is about, for people: `redeploy orders`.
+    pub what: String,
+    /// The job that its plan touches, if it is about one.
+    pub plan_on: Option<JobKey>,
     /// The last stage that was seen in a snapshot.
     pub stage: Option<&'static str>,
+}
+
+impl InFlight {
+    /// It is about a plan.
+    pub fn is_of_plan(&self) -> bool {
+        matches!(self.command.intent, crate::domain::command::Intent::Plan(_))
+    }
 }
 
 /// Counters of the program itself.
@@ -158,6 +170,8 @@ pub struct Model {
     pub(super) toasts: VecDeque<Toast>,
     pub(super) in_flight: Vec<InFlight>,
     next_command: u64,
+    /// Plans that were found unfinished and offered once.
+    pub(super) offered: std::collections::BTreeSet<PlanId>,
     pub(super) interest: Interest,
     pub(super) focused: bool,
     /// Somebody pressed a key. Until then nobody has chosen the row under the cursor, and it stays on the worst one.
@@ -197,6 +211,7 @@ impl Model {
             toasts: VecDeque::new(),
             in_flight: Vec::new(),
             next_command: 1,
+            offered: std::collections::BTreeSet::new(),
             interest: Interest::default(),
             focused: true,
             touched: false,
@@ -273,6 +288,7 @@ impl Model {
         match self.screen() {
             Screen::Fleet => self.shown.job(self.views.fleet.list.selected.as_ref()?),
             Screen::Decisions | Screen::Decision(_) => self.shown.job(&self.decision()?.target.job),
+            Screen::Operations | Screen::Plan(_) => self.shown.job(self.plan()?.target.job.as_ref()?),
             Screen::Log | Screen::AllEvents | Screen::Capacity | Screen::Cluster => None,
             screen => self.shown.job(screen.job()?),
         }
@@ -284,6 +300,7 @@ impl Model {
             Screen::Decisions => self.shown.decision(self.views.decisions.list.selected?),
             Screen::Decision(id) => self.shown.decision(*id),
             Screen::Fleet => self.shown.decision_of(self.views.fleet.list.selected.as_ref()?),
+            Screen::Operations | Screen::Plan(_) => self.shown.decision_of(&self.job()?.key),
             Screen::Log | Screen::AllEvents | Screen::Capacity | Screen::Cluster => None,
             screen => self.shown.decision_of(screen.job()?),
         }
@@ -295,6 +312,7 @@ impl Model {
             Screen::Fleet => self.views.fleet.list.selected.is_some(),
             Screen::Decisions => self.views.decisions.list.selected.is_some(),
             Screen::Pods(_) => self.views.pods.view.list.selected.is_some(),
+            Screen::Operations => self.views.operations.list.selected.is_some(),
             _ => true,
         }
     }
@@ -435,6 +453,10 @@ impl Model {
         let id = action == Action::CopyId;
         match self.screen() {
             Screen::Decisions | Screen::Decision(_) if id => Some(self.decision()?.id.to_string()),
+            Screen::Operations | Screen::Plan(_) if id => Some(self.plan()?.id.to_string()),
+            Screen::Operations | Screen::Plan(_) if action == Action::CopyName => {
+                Some(self.plan()?.target.name.clone())
+            }
             Screen::Memory(_) => self.views.memory.view.list.selected.clone(),
             Screen::TaskManagers(_) => self.views.task_managers.view.list.selected.clone(),
             Screen::Pods(_) => self.views.pods.view.list.selected.clone(),
@@ -458,6 +480,16 @@ impl Model {
         let id = CommandId(self.next_command);
         self.next_command += 1;
         id
+    }
+
+    /// An id that no plan has: of the instant and the number of the next command.
+    pub(super) fn fresh_plan(&self) -> PlanId {
+        use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let seed = hasher.hash_one((self.now, self.next_command));
+        let ids = (0u64..).map(|n| PlanId((seed.wrapping_add(n) >> 16) as u32 ^ seed.wrapping_add(n) as u32));
+        let known = |id: &PlanId| self.latest.plan(*id).is_some();
+        ids.into_iter().find(|id| !known(id)).unwrap_or(PlanId(0))
     }
 
     // --- what is shown ---

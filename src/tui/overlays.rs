@@ -2,26 +2,37 @@
 //!
 //! Owns the state of each overlay, what a key means in it, and how it is drawn. What follows from it is done by `update`.
 
+pub mod choose;
 pub mod confirm;
 pub mod contexts;
 pub mod help;
 pub mod line;
 pub mod palette;
+pub mod plan;
 pub mod popup;
 pub mod prompt;
+pub mod snapshots;
+#[cfg(test)]
+mod tests;
+pub mod unfinished;
 
 use std::time::Duration;
 
+use crate::domain::plan::{Origin, PlanId};
 use crate::tui::action::Action;
 use crate::tui::event::{Code, Key};
 use crate::tui::screens::Scroll;
 
+pub use choose::Choose;
 pub use confirm::{About, Confirm};
 pub use contexts::Contexts;
 pub use help::Help;
 pub use line::Line;
 pub use palette::Palette;
+pub use plan::PlanDialog;
 pub use prompt::{Ask, Prompt};
+pub use snapshots::Snapshots;
+pub use unfinished::Unfinished;
 
 /// Something that lies over the screen.
 #[derive(Debug)]
@@ -43,6 +54,14 @@ pub enum Overlay {
     Confirm(Box<Confirm>),
     /// Which context to look at.
     Contexts(Contexts),
+    /// Which way of an operation.
+    Choose(Choose),
+    /// What a redeploy starts from.
+    Snapshots(Box<Snapshots>),
+    /// A question about plans.
+    Plan(Box<PlanDialog>),
+    /// A plan that an earlier process left unfinished.
+    Unfinished(Unfinished),
     /// Whether to end the program although commands are under way.
     Quit,
     /// The header's notices in full.
@@ -68,6 +87,16 @@ pub enum Reply {
     Confirmed,
     /// This context and its namespaces (none for all) are to be looked at; the overlay closes.
     Context(String, Vec<String>),
+    /// This way of the operation is wanted; the overlay closes.
+    Chosen(usize),
+    /// A redeploy from here is wanted, and whether state that the program no longer has may be dropped; the overlay closes.
+    Picked(Origin, bool),
+    /// What is asked of the plans was confirmed; the overlay closes.
+    PlanConfirmed,
+    /// The unfinished plan is to be looked at; the overlay closes.
+    Show(PlanId),
+    /// This is wanted of the unfinished plan; the overlay closes.
+    About(Action, PlanId),
     /// The program ends.
     Quit,
 }
@@ -87,6 +116,10 @@ impl Overlay {
             Self::Prompt(prompt) => prompt.key(key),
             Self::Confirm(confirm) => confirm.key(key, monotonic),
             Self::Contexts(contexts) => contexts.key(key),
+            Self::Choose(choose) => choose.key(key),
+            Self::Snapshots(snapshots) => snapshots.key(key),
+            Self::Plan(dialog) => dialog.key(key, monotonic),
+            Self::Unfinished(unfinished) => unfinished.key(key),
             Self::Quit => match key.code {
                 Code::Char('y') => Reply::Quit,
                 Code::Esc | Code::Char('n' | 'q') => Reply::Close,
@@ -134,7 +167,15 @@ impl Overlay {
                 contexts.line.paste(text);
                 Reply::Stay
             }
-            Self::Quit | Self::Notices(_) => Reply::Stay,
+            Self::Plan(dialog) => {
+                dialog.pasted();
+                Reply::Stay
+            }
+            Self::Snapshots(snapshots) => {
+                snapshots.paste(text);
+                Reply::Stay
+            }
+            Self::Quit | Self::Notices(_) | Self::Choose(_) | Self::Unfinished(_) => Reply::Stay,
         }
     }
 
@@ -142,7 +183,25 @@ impl Overlay {
     pub fn changes_at(&self) -> Option<Duration> {
         match self {
             Self::Confirm(confirm) => confirm.guarded.then_some(confirm.guard_until),
+            Self::Plan(dialog) => dialog.guarded.then_some(dialog.guard_until),
             _ => None,
         }
+    }
+
+    /// The guard against type-ahead ends if its time has come. True if it did.
+    pub fn end_guard(&mut self, monotonic: Duration) -> bool {
+        let (guarded, until) = match self {
+            Self::Confirm(confirm) => (&mut confirm.guarded, confirm.guard_until),
+            Self::Plan(dialog) => (&mut dialog.guarded, dialog.guard_until),
+            _ => return false,
+        };
+        let ends = *guarded && until <= monotonic;
+        *guarded &= !ends;
+        ends
+    }
+
+    /// It can confirm something: what cannot be seen must not be confirmed.
+    pub fn confirms(&self) -> bool {
+        matches!(self, Self::Confirm(_) | Self::Plan(_))
     }
 }

@@ -26,8 +26,10 @@ pub mod fleet;
 pub mod job;
 pub mod log;
 pub mod memory;
+pub mod operations;
 pub mod ownership;
 mod parts;
+pub mod plan;
 pub mod pod_log;
 pub mod pods;
 pub mod problems;
@@ -42,6 +44,7 @@ use std::time::Duration;
 use crate::domain::Timestamp;
 use crate::domain::decision::DecisionId;
 use crate::domain::ids::{ClusterKey, JobKey, VertexId};
+use crate::domain::plan::PlanId;
 use crate::domain::snapshot::Snapshot;
 
 use super::filter::Filter;
@@ -158,6 +161,10 @@ pub enum Screen {
     Decisions,
     /// One decision.
     Decision(DecisionId),
+    /// All plans that were begun.
+    Operations,
+    /// One plan.
+    Plan(PlanId),
     /// The program's own log.
     Log,
 }
@@ -182,6 +189,8 @@ impl Screen {
             Self::Cluster => "Kubernetes",
             Self::Decisions => "Decisions",
             Self::Decision(_) => "Decision",
+            Self::Operations => "Operations",
+            Self::Plan(_) => "Operation",
             Self::Log => "Log",
         }
     }
@@ -210,6 +219,8 @@ impl Screen {
             | Self::Cluster
             | Self::Decisions
             | Self::Decision(_)
+            | Self::Operations
+            | Self::Plan(_)
             | Self::Log => None,
         }
     }
@@ -342,6 +353,8 @@ impl Scroll {
 pub struct FleetView {
     /// Jobs.
     pub list: List<JobKey>,
+    /// Jobs that are marked for an operation.
+    pub marked: BTreeSet<JobKey>,
 }
 
 /// Which pane of the job screen has the keys.

@@ -5,12 +5,15 @@
 
 mod actions;
 mod data;
+mod plans;
 #[cfg(test)]
 mod tests;
 
 use crate::domain::command::{Command, CommandId, Interest};
+use crate::domain::plan::PlanState;
 
 use super::action::Action;
+use super::action::operate::on_this_plan;
 use super::event::{Code, Event, Key, sequence_text};
 use super::keymap::Meaning;
 use super::model::{Model, Owed};
@@ -70,7 +73,12 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
                 model.owe(Owed::Now);
                 if model.too_small(columns, lines) {
                     // What cannot be seen must not be confirmed.
-                    model.overlays.retain(|overlay| !matches!(overlay, Overlay::Confirm(_)));
+                    let (gone, stay) = std::mem::take(&mut model.overlays).into_iter().partition(Overlay::confirms);
+                    model.overlays = stay;
+                    let gone: Vec<Overlay> = gone;
+                    for overlay in &gone {
+                        plans::closed(model, overlay, &mut effects);
+                    }
                 }
             }
         }
@@ -105,13 +113,7 @@ fn expire(model: &mut Model) {
     let before = model.toasts.len();
     model.toasts.retain(|toast| toast.until > now);
     let mut changed = model.toasts.len() != before;
-    if let Some(Overlay::Confirm(confirm)) = model.overlays.last_mut()
-        && confirm.guarded
-        && confirm.guard_until <= now
-    {
-        confirm.guarded = false;
-        changed = true;
-    }
+    changed |= model.overlays.last_mut().is_some_and(|overlay| overlay.end_guard(now));
     if model.next_label.is_some_and(|at| at <= model.frame_time()) {
         model.next_label = None;
         changed = true;
@@ -122,9 +124,10 @@ fn expire(model: &mut Model) {
 }
 
 fn not_sent(model: &mut Model, id: CommandId) {
+    plans::not_sent(model, id);
     if let Some(at) = model.in_flight.iter().position(|flight| flight.command.id == id) {
         let flight = model.in_flight.remove(at);
-        let what = flight.action.id();
+        let what = flight.what;
         model.toast_long(Slot::Error, format!("{what} was not sent: the control loop does not take commands any more"));
     }
 }
@@ -166,7 +169,9 @@ fn follow(model: &mut Model, reply: Reply, effects: &mut Vec<Effect>) {
     match reply {
         Reply::Stay => {}
         Reply::Close => {
-            model.overlays.pop();
+            if let Some(overlay) = model.overlays.pop() {
+                plans::closed(model, &overlay, effects);
+            }
         }
         Reply::Act(action) => {
             model.overlays.pop();
@@ -192,14 +197,42 @@ fn follow(model: &mut Model, reply: Reply, effects: &mut Vec<Effect>) {
                 actions::switch_context(model, contexts.source, context, namespaces, effects);
             }
         }
+        Reply::Chosen(index) => {
+            if let Some(Overlay::Choose(choose)) = model.overlays.pop() {
+                plans::chosen(model, choose, index, effects);
+            }
+        }
+        Reply::Picked(origin, allow_non_restored) => {
+            if let Some(Overlay::Snapshots(picker)) = model.overlays.pop() {
+                plans::picked(model, *picker, origin, allow_non_restored, effects);
+            }
+        }
+        Reply::PlanConfirmed => {
+            if let Some(Overlay::Plan(dialog)) = model.overlays.pop() {
+                plans::confirmed(model, *dialog, effects);
+            }
+        }
+        Reply::Show(plan) => {
+            model.overlays.pop();
+            plans::show(model, plan);
+        }
+        Reply::About(action, plan) => {
+            model.overlays.pop();
+            let allowed = model.may_act().and_then(|()| on_this_plan(action, model, plan));
+            match allowed {
+                Ok(()) => plans::about(model, action, Some(plan)),
+                Err(why) => refuse(model, action, &why.0),
+            }
+        }
         Reply::Quit => effects.push(Effect::Quit),
     }
 }
 
-/// Ends the program, after a question if commands are under way. Asked twice, it ends at once.
+/// Ends the program, after a question if commands or operations are under way. Asked twice, it ends at once.
 fn quit(model: &mut Model, effects: &mut Vec<Effect>) {
     let asked = matches!(model.overlays.last(), Some(Overlay::Quit));
-    if model.in_flight.is_empty() || asked || model.loop_ended {
+    let running = model.latest().plans.iter().any(|plan| plan.state == PlanState::Running);
+    if (model.in_flight.is_empty() && !running) || asked || model.loop_ended {
         effects.push(Effect::Quit);
     } else {
         model.pending.clear();

@@ -9,6 +9,7 @@ pub mod breadcrumbs;
 pub mod chart;
 pub mod graph;
 pub mod pane;
+pub mod sheet;
 pub mod sparkline;
 pub mod table;
 pub mod text;

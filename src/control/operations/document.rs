@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::inventory::MARKER;
 use crate::domain::ids::JobId;
 use crate::domain::objects::ObjectName;
+use crate::domain::savepoint::LAST_STATE;
 
 /// Longest text of an error that is shown.
 const LONGEST: usize = 400;
@@ -129,7 +129,7 @@ impl Document {
     pub fn state_path(&self) -> Option<&str> {
         let places =
             ["/status/jobStatus/upgradeSavepointPath", "/status/jobStatus/savepointInfo/lastSavepoint/location"];
-        places.iter().find_map(|place| self.text(place)).filter(|path| *path != MARKER)
+        places.iter().find_map(|place| self.text(place)).filter(|path| *path != LAST_STATE)
     }
 
     /// What the operator complains of: its outermost words and the deepest cause, in one line.
@@ -252,7 +252,7 @@ mod tests {
         };
         assert_eq!(of(json!({"upgradeSavepointPath": "KUBERNETES_OPERATOR_LAST_STATE"})).state_path(), None);
         let both =
-            json!({"upgradeSavepointPath": MARKER, "savepointInfo": {"lastSavepoint": {"location": "s3://old"}}});
+            json!({"upgradeSavepointPath": LAST_STATE, "savepointInfo": {"lastSavepoint": {"location": "s3://old"}}});
         assert_eq!(of(both).state_path(), None, "what is older is not what it would restore");
         assert_eq!(of(json!({"upgradeSavepointPath": "s3://a"})).state_path(), Some("s3://a"));
         assert_eq!(

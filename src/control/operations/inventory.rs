@@ -11,49 +11,8 @@ use crate::domain::job::{CheckpointEntry, CheckpointStatus};
 use crate::domain::plan::{
     Action, Plan, SavepointFormat, SnapshotFact, SnapshotSource, Standing, Step, StepState, Wanted,
 };
+use crate::domain::savepoint::check_path;
 use crate::flink::Checkpoints;
-
-/// What the operator writes where it has no path to show (`operator.md` §4.2).
-pub(super) const MARKER: &str = "KUBERNETES_OPERATOR_LAST_STATE";
-/// A path longer than this is none.
-const LONGEST: usize = 2048;
-
-/// Whether a text has the shape of a savepoint's path: a scheme and a path, or an absolute path.
-///
-/// # Errors
-/// A sentence that says what is wrong.
-pub(super) fn check_shape(path: &str) -> Result<(), String> {
-    let wrong = |why: &str| {
-        Err(format!("{:?} is not the path of a savepoint: {why}", path.chars().take(80).collect::<String>()))
-    };
-    if path == MARKER {
-        return wrong("it is the operator's mark for \"the last state, wherever it is\"");
-    }
-    if path.is_empty() || path.len() > LONGEST {
-        return wrong("it is empty or too long");
-    }
-    if path.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return wrong("it has blanks or control characters");
-    }
-    let (scheme, rest) = match path.split_once(':') {
-        Some((scheme, rest)) => (Some(scheme), rest),
-        None => (None, path),
-    };
-    let scheme_ok = scheme.is_none_or(|s| {
-        s.starts_with(|c: char| c.is_ascii_alphabetic())
-            && s.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-    });
-    if !scheme_ok {
-        return wrong("what stands before the colon is no scheme such as s3 or file");
-    }
-    if !rest.starts_with('/') {
-        return wrong("write it with its scheme, such as s3://bucket/savepoint-1, or as an absolute path");
-    }
-    if rest.trim_start_matches('/').is_empty() {
-        return wrong("it names only a root");
-    }
-    Ok(())
-}
 
 /// Two spellings of one path: `file:/x`, `file:///x` and `/x`, with or without a slash at the end.
 pub(super) fn same_path(a: &str, b: &str) -> bool {
@@ -131,7 +90,7 @@ pub(super) fn of_job<'a>(
         None => (Vec::new(), Vec::new()),
     };
     for fact in told.chain(resources).chain(status).chain(plans.flat_map(taken)) {
-        if check_shape(&fact.path).is_err() {
+        if check_path(&fact.path).is_err() {
             continue;
         }
         match all.iter_mut().find(|known| same_path(&known.path, &fact.path)) {

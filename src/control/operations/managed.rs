@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use self::modes::{Fate, mode_sentence};
 use super::document::Document;
-use super::inventory::{self, check_shape};
+use super::inventory;
 use super::observe::{ClusterSeen, JobSeen, SAVEPOINT_KEYS};
 use super::propose::{Draft, Frame, rollback_draft};
 use crate::control::adapters::kubernetes::APPLIED_ANNOTATION;
@@ -18,6 +18,7 @@ use crate::control::ownership::{OVERRIDES_KEY, format_overrides, parse_overrides
 use crate::domain::kubernetes::KubeFeatures;
 use crate::domain::objects::{ObjectKind, ObjectName};
 use crate::domain::plan::{Action, Danger, Operation, Origin, Restore, SavepointFormat, SnapshotFact, Step, Wanted};
+use crate::domain::savepoint::check_path;
 
 /// A write to the API server, conflicts included.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
@@ -184,7 +185,7 @@ fn take_snapshot(
     }
     if !checkpoint {
         match (directory.map(str::to_owned), seen.savepoint_directory(of)) {
-            (Some(directory), _) => match check_shape(&directory) {
+            (Some(directory), _) => match check_path(&directory) {
                 Ok(()) => draft.notes.push(format!("the savepoint goes to {directory}")),
                 Err(why) => draft.blocks.push(why),
             },
@@ -408,7 +409,7 @@ fn redeploy(seen: &Managed, origin: &Origin, allow_non_restored: bool) -> Draft 
             Restore::OfStep { step: draft.steps.len() - 1 }
         }
         Origin::Path(path) => {
-            if let Err(why) = check_shape(path) {
+            if let Err(why) = check_path(path) {
                 draft.blocks.push(why);
             }
             draft.notes.extend(inventory::known_of(path, &seen.choices));

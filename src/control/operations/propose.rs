@@ -239,7 +239,7 @@ fn must_run(draft: &mut Draft, job: &JobSeen, to: &str) {
 /// Where savepoints go, and what is known of how long one takes.
 fn savepoint_facts(draft: &mut Draft, directory: Option<&str>, job: &JobSeen, seen: &Seen<'_>) {
     match (directory, seen.cluster.savepoint_directory()) {
-        (Some(directory), _) => match super::inventory::check_shape(directory) {
+        (Some(directory), _) => match crate::domain::savepoint::check_path(directory) {
             Ok(()) => draft.notes.push(format!("the savepoint goes to {directory}")),
             Err(why) => draft.blocks.push(why),
         },
@@ -412,7 +412,7 @@ fn redeploy(origin: &Origin, allow_non_restored: bool, job: &JobSeen, seen: &See
             Restore::OfStep { step: draft.steps.len() - 1 }
         }
         Origin::Path(path) => {
-            if let Err(why) = super::inventory::check_shape(path) {
+            if let Err(why) = crate::domain::savepoint::check_path(path) {
                 draft.blocks.push(why);
             }
             draft.notes.extend(super::inventory::known_of(path, &choices(job, seen)));

@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::domain::freshness::Freshness;
 use crate::domain::health::Severity;
+use crate::domain::plan::PlanState;
 use crate::domain::snapshot::{SourceState, SourceView};
 use crate::tui::action::Action;
 use crate::tui::format::clean;
@@ -105,6 +106,16 @@ fn facts(ctx: &Ctx, model: &Model, jobs: bool, in_words: bool) -> Vec<Span<'stat
     if snapshot.read_only {
         words.push((Slot::Notice, "READ-ONLY".to_owned()));
     }
+    let plans = |fits: fn(&PlanState) -> bool| snapshot.plans.iter().filter(|plan| fits(&plan.state)).count();
+    let unfinished = plans(|state| matches!(state, PlanState::Interrupted { .. }));
+    if unfinished > 0 {
+        words.push((Slot::Notice, format!("UNFINISHED {unfinished}")));
+    }
+    let running = plans(|state| *state == PlanState::Running);
+    if running > 0 {
+        words
+            .push((Slot::Info, format!("{} {running} plan{}", theme.glyphs.info, if running == 1 { "" } else { "s" })));
+    }
     let noticed = |word: &str| snapshot.notices.iter().any(|notice| notice.short.to_lowercase().contains(word));
     let auto = model.tally.auto;
     if auto > 0 && !noticed("auto") {
@@ -151,6 +162,10 @@ pub(super) fn breadcrumbs(frame: &mut Frame, area: Rect, ctx: &Ctx, model: &Mode
         Screen::Job(key) => ctx.snapshot.job(key).map_or("gone".to_owned(), |job| clean(&job.name, 200).into_owned()),
         Screen::Decision(id) => id.to_string(),
         Screen::PodLog(key) => clean(&key.pod, 200).into_owned(),
+        Screen::Plan(id) => ctx.snapshot.plan(*id).map_or_else(
+            || id.to_string(),
+            |plan| format!("{} {}", plan.operation.word(), clean(&plan.target.name, 200)),
+        ),
         screen => screen.title().to_owned(),
     };
     let parts: Vec<String> = model.places.path().iter().map(name).collect();

@@ -134,7 +134,7 @@ fn an_approval_fits_the_smallest_terminal_with_its_answers_in_sight() {
 #[test]
 fn a_rejection_asks_for_its_reason_and_then_for_y() {
     let mut model = model(dark(), fixtures::fleet(), Screen::Decision(PENDING));
-    press(&mut model, "R");
+    press(&mut model, "x");
     typed(&mut model, "sale ends at nine");
     insta::assert_snapshot!("reject_reason", around(&mut model, 80, 15));
     press(&mut model, "enter");
@@ -211,7 +211,7 @@ fn every_screen_and_overlay_draws_at_every_size_whatever_the_data() {
     let sizes = [(1, 1), (20, 5), (59, 15), (60, 14), (60, 15), (80, 24), (133, 37), (200, 60)];
     for snapshot in [fixtures::fleet(), fixtures::hostile(), fixtures::loading()] {
         for screen in screens() {
-            for keys in ["", "?", ":", "/", "g", "a", "R", "!", "f12", "p", "e", "tab", "enter", "z o"] {
+            for keys in ["", "?", ":", "/", "g", "a", "x", "!", "f12", "p", "e", "tab", "enter", "z o"] {
                 let mut model = model(Theme::plain(), snapshot.clone(), screen.clone());
                 press(&mut model, keys);
                 for (columns, lines) in sizes {
@@ -233,7 +233,7 @@ fn every_screen_and_overlay_draws_at_every_size_whatever_the_data() {
 #[test]
 fn without_utf8_nothing_but_ascii_is_drawn() {
     for screen in screens() {
-        for keys in ["", "?", ":", "g", "a", "R", "p"] {
+        for keys in ["", "?", ":", "g", "a", "x", "p"] {
             let mut model = model(Theme::plain(), fixtures::fleet(), screen.clone());
             press(&mut model, keys);
             let shown = around(&mut model, 120, 40);
@@ -256,7 +256,7 @@ fn in_every_theme_the_selected_line_of_the_palette_stands_out() {
                 let x = y.and_then(|y| (0..80).find(|x| buffer[(*x, y)].symbol() == "a")).unwrap_or(0);
                 buffer[(x, y.unwrap())].style()
             };
-            let (selected, other) = (cell("> a "), cell("R         reject"));
+            let (selected, other) = (cell("> a "), cell("x         reject"));
             assert_ne!((selected.bg, selected.add_modifier), (other.bg, other.add_modifier), "{name} {level:?}");
         }
     }

@@ -79,11 +79,13 @@ impl Places {
         match &screen {
             Screen::Fleet => {}
             Screen::Decision(_) => path.push(Screen::Decisions),
+            Screen::Plan(_) => path.push(Screen::Operations),
             Screen::Job(_)
             | Screen::AllEvents
             | Screen::Capacity
             | Screen::Cluster
             | Screen::Decisions
+            | Screen::Operations
             | Screen::Log => {}
             Screen::Memory(key)
             | Screen::Problems(key)
@@ -180,6 +182,8 @@ pub struct Views {
     pub cluster: ClusterScreenView,
     pub decisions: DecisionsView,
     pub decision: Keyed<crate::domain::decision::DecisionId, DecisionView>,
+    pub operations: screens::operations::OperationsView,
+    pub plan: Keyed<crate::domain::plan::PlanId, screens::plan::PlanView>,
     pub log: LogView,
 }
 
@@ -187,6 +191,7 @@ impl Views {
     /// Something is open inside of the screen that esc would close before it leaves the screen.
     pub(super) fn is_inside(&self, screen: &Screen) -> bool {
         match screen {
+            Screen::Fleet => !self.fleet.marked.is_empty(),
             Screen::Job(_) => self.job.view.expanded,
             Screen::Problems(_) => self.problems.view.open,
             Screen::Checkpoints(_) => self.checkpoints.view.open,
@@ -197,6 +202,7 @@ impl Views {
     /// Closes what is open inside of the screen. False if nothing is.
     pub(crate) fn close_inside(&mut self, screen: &Screen) -> bool {
         let open = match screen {
+            Screen::Fleet => return !std::mem::take(&mut self.fleet.marked).is_empty(),
             Screen::Job(_) => &mut self.job.view.expanded,
             Screen::Problems(_) => &mut self.problems.view.open,
             Screen::Checkpoints(_) => &mut self.checkpoints.view.open,
@@ -222,6 +228,7 @@ impl Views {
         }
         match screen {
             Screen::Fleet => {
+                self.fleet.marked.retain(|key| ctx.snapshot.job(key).is_some());
                 let rows = screens::fleet::rows(ctx, &self.fleet);
                 self.fleet.list.set(rows).map(|_| "job")
             }
@@ -288,6 +295,10 @@ impl Views {
                 nodes(decision.and_then(|decision| decision.explanation.as_deref()), &mut view.tree);
                 None
             }
+            Screen::Operations => {
+                let rows = screens::operations::rows(ctx, &self.operations);
+                self.operations.list.set(rows).map(|_| "operation")
+            }
             Screen::Capacity => {
                 let rows = screens::capacity::rows(ctx, &self.capacity);
                 self.capacity.list.set(rows).map(|_| "node")
@@ -296,7 +307,7 @@ impl Views {
                 self.ownership.of(key);
                 None
             }
-            Screen::Cluster | Screen::Log => None,
+            Screen::Cluster | Screen::Plan(_) | Screen::Log => None,
         }
     }
 }

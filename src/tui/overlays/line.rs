@@ -5,7 +5,7 @@ use tui_input::{Input, InputRequest};
 use crate::tui::event::{Code, Key};
 
 /// Characters at most.
-const LIMIT: usize = 200;
+const LIMIT: usize = 512;
 
 /// A line of text being typed.
 #[derive(Debug, Clone, Default)]

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn enter_takes_the_selected_action() {
-        let mut palette = typed("check");
+        let mut palette = typed("checkpoints");
         assert_eq!(palette.key(Key::plain(Code::Enter)), Reply::Act(Action::Checkpoints));
         let mut palette = typed("zzzz");
         assert_eq!(palette.key(Key::plain(Code::Enter)), Reply::Stay);

@@ -261,8 +261,9 @@ fn draw_table(buffer: &mut Buffer, area: Rect, ctx: &Ctx, view: &mut FleetView) 
     let sort = Some((sorted_column(view.list.sort.column), view.list.sort.reversed));
     let table = Table { columns: &COLUMNS, theme, sort, active: true };
     let tree = is_tree(view);
+    let marked = &view.marked;
     table.draw(buffer, area, &mut view.list, &empty, |row| match job_of(ctx, row) {
-        Some(job) => cells(ctx, job, tree && shares_a_cluster(job)),
+        Some(job) => cells(ctx, job, tree && shares_a_cluster(job), marked.contains(&job.key)),
         None => match blue_green(ctx.snapshot, &row.key) {
             Some(row) => blue_green_cells(ctx, row),
             None => vec![Cell::new("gone", theme.style(Slot::Muted))],
@@ -289,7 +290,7 @@ fn blue_green_cells<'a>(ctx: &Ctx<'a>, row: &'a BlueGreenRow) -> Vec<Cell<'a>> {
     cells
 }
 
-fn cells<'a>(ctx: &Ctx<'a>, job: &'a JobView, nested: bool) -> Vec<Cell<'a>> {
+fn cells<'a>(ctx: &Ctx<'a>, job: &'a JobView, nested: bool, marked: bool) -> Vec<Cell<'a>> {
     let theme = ctx.theme;
     let seen = parts::freshness(ctx, &job.source, job.observed_at, parts::PERIOD);
     let (word, word_style) = parts::health(theme, job);
@@ -349,7 +350,9 @@ fn cells<'a>(ctx: &Ctx<'a>, job: &'a JobView, nested: bool) -> Vec<Cell<'a>> {
     ];
     let mut row = vec![
         Cell::new(word, word_style),
-        if nested {
+        if marked {
+            Cell::new(format!("{} {}", theme.glyphs.bullet, parts::name(job)), theme.style(Slot::Accent))
+        } else if nested {
             Cell::new(format!("{} {}", theme.glyphs.lines.bottom_left, parts::name(job)), name_style)
         } else {
             Cell::new(parts::name(job), name_style)
@@ -396,6 +399,11 @@ fn tasks(ctx: &Ctx, job: &JobView) -> String {
 /// The open decision of a job; without one, why there is none.
 fn decision(ctx: &Ctx, job: &JobView) -> (String, ratatui::style::Style) {
     let theme = ctx.theme;
+    if let Some(plan) = parts::open_plan(ctx, job) {
+        let (mark, slot) = super::plan::mark(theme, &plan.state);
+        let step = plan.current().map_or(plan.steps.len(), |index| index + 1);
+        return (format!("{mark} {} {step}/{}", plan.operation.word(), plan.steps.len()), theme.style(slot));
+    }
     if let Some(decision) = parts::open_decision(ctx, &job.key) {
         let (mark, slot) = parts::decision_mark(theme, &decision.state);
         return (format!("{mark} {}", parts::decision_word_short(ctx, decision)), theme.style(slot));
@@ -427,6 +435,7 @@ fn draw_words(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView) -> u16 
     if job.kind != JobKind::SessionCluster || job.turn.is_some() {
         parts::turn(&mut lines, ctx, job, if roomy { 3 } else { 2 });
     }
+    parts::plan(&mut lines, ctx, job);
     if let Some(decision) = parts::open_decision(ctx, &job.key) {
         let text =
             format!("{} {}: {}", decision.id, parts::decision_word(ctx, decision), parts::changes(theme, decision));

@@ -14,8 +14,10 @@ use crate::domain::decision::{Decision, DecisionState};
 use crate::domain::freshness::Freshness;
 use crate::domain::ids::{JobKey, SourceId};
 use crate::domain::job::{ClusterView, JobView, Mode, Ownership, Realization};
+use crate::domain::plan::Plan;
 use crate::domain::reason::ReasonCode;
 use crate::domain::snapshot::SourceState;
+use crate::tui::action::operate::touches;
 use crate::tui::format::{self, UNKNOWN, clean, fit};
 use crate::tui::theme::{Slot, Theme};
 use crate::tui::widgets::pane::{Lines, message};
@@ -172,6 +174,25 @@ pub(super) fn open_decision<'a>(ctx: &Ctx<'a>, job: &JobKey) -> Option<&'a Arc<D
     ctx.snapshot.decision_of(job).filter(|decision| !decision.state.is_final())
 }
 
+/// The plan that touches a job and has not come to an end, if there is one.
+pub(super) fn open_plan<'a>(ctx: &Ctx<'a>, job: &JobView) -> Option<&'a Arc<Plan>> {
+    ctx.snapshot.plans.iter().find(|plan| plan.state.is_open() && touches(plan, job))
+}
+
+/// Where the open plan of a job is, if there is one.
+pub(super) fn plan(lines: &mut Lines, ctx: &Ctx, job: &JobView) {
+    let theme = ctx.theme;
+    let Some(plan) = open_plan(ctx, job) else { return };
+    let current = plan.current().and_then(|index| plan.steps.get(index).map(|step| (index + 1, step)));
+    let at = current.map(|(number, step)| {
+        let note = step.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
+        format!(", step {number} of {}: {}{note}", plan.steps.len(), step.name)
+    });
+    let text = format!("{} {}{}", plan.operation.word(), plan.state.word(), at.unwrap_or_default());
+    let slot = super::plan::mark(theme, &plan.state).1;
+    lines.sentence("plan  ", theme.style(Slot::Label), &text, theme.style(slot), 1);
+}
+
 /// The job of a screen; if it is not there, says why in the middle of the area.
 pub(super) fn job_or_message<'a>(
     buffer: &mut Buffer,
@@ -257,6 +278,7 @@ pub(super) fn headline(lines: &mut Lines, ctx: &Ctx, job: &JobView) {
             1,
         );
     }
+    plan(lines, ctx, job);
     let fresh = freshness(ctx, &job.source, job.observed_at, PERIOD);
     let place = job.namespace.as_deref().map(named).unwrap_or_default();
     let tasks =

@@ -526,11 +526,17 @@ fn all_screens() -> Vec<Screen> {
     let of_jobs = of_jobs.into_iter().flat_map(|screen| jobs.map(|job| screen(key(job))));
     let decisions =
         fixtures::fleet().decisions.iter().map(|decision| Screen::Decision(decision.id)).collect::<Vec<_>>();
-    [Screen::Fleet, Screen::Decisions, Screen::AllEvents, Screen::Capacity, Screen::Cluster, log_of_a_pod()]
-        .into_iter()
-        .chain(of_jobs)
-        .chain(decisions)
-        .collect()
+    let plans = fixtures::plans::all().into_iter().map(|plan| Screen::Plan(plan.id));
+    let alone = [
+        Screen::Fleet,
+        Screen::Decisions,
+        Screen::Operations,
+        Screen::AllEvents,
+        Screen::Capacity,
+        Screen::Cluster,
+        log_of_a_pod(),
+    ];
+    alone.into_iter().chain(of_jobs).chain(decisions).chain(plans).collect()
 }
 
 /// Draws the screen alone into an area of any size, as the frame does into its body.

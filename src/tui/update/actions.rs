@@ -14,11 +14,11 @@ use crate::tui::action::Action;
 use crate::tui::model::{InFlight, Model};
 use crate::tui::overlays::confirm::Ownership;
 use crate::tui::overlays::{About, Ask, Confirm, Contexts, Help, Line, Overlay, Palette, Prompt};
-use crate::tui::screens::{JobPane, Screen, decisions, fleet};
+use crate::tui::screens::{JobPane, Screen, decisions, fleet, operations};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::tree::foldable;
 
-use super::{Effect, quit, refuse};
+use super::{Effect, plans, quit, refuse};
 
 /// Columns that long lines are panned by.
 const PAN: usize = 16;
@@ -34,6 +34,17 @@ pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
     match action {
         Action::Approve | Action::Reject | Action::Snooze | Action::Reduce => ask(model, action, effects),
         Action::TakeOver | Action::HandBack => ask_ownership(model, action),
+
+        Action::Savepoint
+        | Action::Checkpoint
+        | Action::StopJob
+        | Action::ResumeJob
+        | Action::RestartJob
+        | Action::CancelJob
+        | Action::Redeploy
+        | Action::Shutdown => plans::operate(model, action, effects),
+        Action::ResumePlan | Action::AbandonPlan | Action::CancelPlan => plans::about(model, action, None),
+        Action::Mark => mark(model),
 
         Action::Up => move_by(model, -1),
         Action::Down => move_by(model, 1),
@@ -92,6 +103,7 @@ pub(super) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
                 arrived(model);
             }
         }
+        Action::Operations => go(model, |_| Some(Screen::Operations)),
         Action::Log => go(model, |_| Some(Screen::Log)),
         Action::LastView => {
             model.places.to_last();
@@ -282,7 +294,13 @@ pub(super) fn switch_context(
     model.toast(Slot::Toast, format!("looking at {context}, {place}"));
     let intent = Intent::SwitchContext { source, context: Some(context), namespaces };
     let command = command(model, intent, None);
-    model.in_flight.push(InFlight { command: command.clone(), action: Action::Contexts, stage: None });
+    model.in_flight.push(InFlight {
+        command: command.clone(),
+        action: Action::Contexts,
+        what: Action::Contexts.id().to_owned(),
+        plan_on: None,
+        stage: None,
+    });
     effects.push(Effect::Send(command));
     model.places.jump(Screen::Fleet);
     arrived(model);
@@ -306,8 +324,9 @@ pub(super) fn confirmed(model: &mut Model, confirm: Confirm, effects: &mut Vec<E
         return;
     }
     let command = command(model, intent.clone(), Some(target.clone()));
-    model.in_flight.push(InFlight { command: command.clone(), action, stage: None });
-    model.toast(Slot::Toast, format!("{} {}: given", action.id(), target.name));
+    let what = format!("{} {}", action.id(), target.name);
+    model.toast(Slot::Toast, format!("{what}: given"));
+    model.in_flight.push(InFlight { command: command.clone(), action, what, plan_on: None, stage: None });
     effects.push(Effect::Send(command));
 }
 
@@ -370,6 +389,12 @@ fn open(model: &mut Model) {
             view.open = !view.open && view.list.selected.is_some();
         }
         Screen::Decision(_) => toggle_node(model),
+        Screen::Operations => {
+            if let Some(id) = model.views.operations.list.selected {
+                model.places.open(Screen::Plan(id));
+                arrived(model);
+            }
+        }
         Screen::Pods(_) => {
             if let Some(pod) = model.pod() {
                 model.places.open(Screen::PodLog(pod));
@@ -385,6 +410,7 @@ fn open(model: &mut Model) {
         | Screen::Ownership(_)
         | Screen::Capacity
         | Screen::Cluster
+        | Screen::Plan(_)
         | Screen::Log => {}
     }
 }
@@ -415,6 +441,8 @@ fn half_page(model: &Model) -> isize {
         Screen::Cluster => views.cluster.scroll.page,
         Screen::Decisions => views.decisions.list.page,
         Screen::Decision(_) => views.decision.view.tree.list.page,
+        Screen::Operations => views.operations.list.page,
+        Screen::Plan(_) => views.plan.view.scroll.page,
         Screen::Log => 1,
     };
     isize::try_from(page / 2).unwrap_or(1).max(1)
@@ -452,6 +480,8 @@ pub(super) fn move_by(model: &mut Model, by: isize) {
         Screen::Cluster => views.cluster.scroll.move_by(by),
         Screen::Decisions => views.decisions.list.move_by(by),
         Screen::Decision(_) => views.decision.view.tree.list.move_by(by),
+        Screen::Operations => views.operations.list.move_by(by),
+        Screen::Plan(_) => views.plan.view.scroll.move_by(by),
         Screen::Log => views.log.state.transition(match by {
             isize::MIN..=-1 => TuiWidgetEvent::PrevPageKey,
             1000.. => TuiWidgetEvent::EscapeKey,
@@ -463,6 +493,16 @@ pub(super) fn move_by(model: &mut Model, by: isize) {
 /// Pans long lines.
 fn pan(left: &mut usize, right: bool) {
     *left = if right { (*left + PAN).min(LONGEST_PAN) } else { left.saturating_sub(PAN) };
+}
+
+/// Marks the selected job, or takes its mark away, and goes on to the next.
+fn mark(model: &mut Model) {
+    let fleet = &mut model.views.fleet;
+    let Some(key) = fleet.list.selected.clone() else { return };
+    if !fleet.marked.remove(&key) {
+        fleet.marked.insert(key);
+    }
+    fleet.list.move_by(1);
 }
 
 fn sideways(model: &mut Model, right: bool) {
@@ -528,6 +568,7 @@ fn sort(model: &mut Model, change: impl Fn(&mut crate::tui::screens::Sort, usize
     let (sort, columns) = match model.screen() {
         Screen::Fleet => (&mut model.views.fleet.list.sort, fleet::SORTS),
         Screen::Decisions => (&mut model.views.decisions.list.sort, decisions::SORTS),
+        Screen::Operations => (&mut model.views.operations.list.sort, operations::SORTS),
         _ => return,
     };
     change(sort, columns.len());

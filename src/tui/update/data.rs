@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::domain::command::{CommandStage, Issuer};
 use crate::domain::decision::DecisionState;
 use crate::domain::snapshot::Snapshot;
-use crate::tui::action::Action;
+use crate::tui::action::{Action, Danger};
 use crate::tui::model::{Model, Owed};
 use crate::tui::overlays::Overlay;
 use crate::tui::theme::Slot;
 
-use super::Effect;
+use super::{Effect, plans};
 
 /// Takes a newer snapshot.
 pub(super) fn snapshot(model: &mut Model, snapshot: Arc<Snapshot>, effects: &mut Vec<Effect>) {
@@ -21,7 +21,10 @@ pub(super) fn snapshot(model: &mut Model, snapshot: Arc<Snapshot>, effects: &mut
     model.counters.snapshots += 1;
     model.take(Arc::clone(&snapshot));
     follow_commands(model, &snapshot, effects);
-    close_if_changed(model, &snapshot);
+    plans::take_in(model, &snapshot);
+    close_if_changed(model, &snapshot, effects);
+    plans::watch(model, &snapshot);
+    plans::offer(model, &snapshot);
     if before.loaded {
         announce(model, &before, &snapshot);
     }
@@ -50,13 +53,11 @@ fn follow_commands(model: &mut Model, snapshot: &Snapshot, effects: &mut Vec<Eff
         let word = view.stage.word();
         if flight.stage != Some(word) {
             flight.stage = Some(word);
-            news.push((flight.action, view.stage.clone(), flight.command.target.as_ref().map(|t| t.name.clone())));
+            news.push((flight.action, view.stage.clone(), flight.what.clone()));
         }
         !view.stage.is_final()
     });
-    for (action, stage, target) in news {
-        let target = target.map(|target| format!(" {target}")).unwrap_or_default();
-        let what = format!("{}{target}", action.id());
+    for (action, stage, what) in news {
         match &stage {
             CommandStage::Requested | CommandStage::Sent => {}
             CommandStage::Accepted => model.toast(Slot::Toast, format!("{what}: accepted, not done yet")),
@@ -67,34 +68,37 @@ fn follow_commands(model: &mut Model, snapshot: &Snapshot, effects: &mut Vec<Eff
             }
             CommandStage::Failed { why } => model.toast_long(Slot::Error, format!("{what} failed: {why}")),
         }
-        if stage.is_final() && action == Action::Approve && !model.focused {
+        if stage.is_final() && action.danger() >= Danger::Effect && action != Action::Reject && !model.focused {
             effects.push(Effect::Bell);
         }
     }
 }
 
 /// Closes questions whose target is not any more what was asked about.
-fn close_if_changed(model: &mut Model, snapshot: &Snapshot) {
-    let mut reasons = Vec::new();
-    model.overlays.retain(|overlay| match overlay {
-        Overlay::Confirm(confirm) => match confirm.still_true(snapshot) {
-            Ok(()) => true,
-            Err(why) => {
-                reasons.push(why);
-                false
-            }
-        },
+fn close_if_changed(model: &mut Model, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
+    let still_true = |overlay: &Overlay| match overlay {
+        Overlay::Confirm(confirm) => confirm.still_true(snapshot),
+        Overlay::Plan(dialog) => dialog.still_true(snapshot),
         Overlay::Filter { .. }
         | Overlay::Palette(_)
         | Overlay::Help(_)
         | Overlay::Prompt(_)
         | Overlay::Contexts(_)
+        | Overlay::Choose(_)
+        | Overlay::Snapshots(_)
+        | Overlay::Unfinished(_)
         | Overlay::Quit
-        | Overlay::Notices(_) => true,
-    });
-    for why in reasons {
-        model.owe(Owed::Data);
-        model.toast_long(Slot::Warning, format!("{why}; nothing was sent"));
+        | Overlay::Notices(_) => Ok(()),
+    };
+    for overlay in std::mem::take(&mut model.overlays) {
+        match still_true(&overlay) {
+            Ok(()) => model.overlays.push(overlay),
+            Err(why) => {
+                model.owe(Owed::Data);
+                model.toast_long(Slot::Warning, format!("{why}; nothing was sent"));
+                plans::closed(model, &overlay, effects);
+            }
+        }
     }
 }
 
