@@ -119,12 +119,10 @@ impl Asked {
     }
 
     /// It could not even be asked for.
-    pub fn not_sent(&mut self, command: CommandId) -> bool {
-        let mine = self.command == Some(command) && self.is_awaited();
-        if mine {
+    pub fn not_sent(&mut self, command: CommandId) {
+        if self.command == Some(command) && self.is_awaited() {
             self.answer = Answer::Failed("the control loop does not take commands any more".to_owned());
         }
-        mine
     }
 
     /// Whether the plan is still what is shown, and its target what it was then.
@@ -277,8 +275,10 @@ impl PlanDialog {
     }
 
     /// A command was not handed over.
-    pub fn not_sent(&mut self, command: CommandId) -> bool {
-        self.asked.iter_mut().fold(false, |any, asked| asked.not_sent(command) || any)
+    pub fn not_sent(&mut self, command: CommandId) {
+        for asked in &mut self.asked {
+            asked.not_sent(command);
+        }
     }
 
     fn guard(&mut self, monotonic: Duration) {

@@ -94,11 +94,7 @@ impl Snapshots {
             Code::Down => self.move_to((self.selected + 1).min(last)),
             Code::Tab => self.allow_non_restored = !self.allow_non_restored,
             Code::Enter => return self.pick(),
-            _ if self.chosen() == Some(Choice::Path) => {
-                if self.path.key(key) {
-                    self.error = None;
-                }
-            }
+            _ if self.chosen() == Some(Choice::Path) => self.type_path(key),
             Code::Char('q') => return Reply::Close,
             Code::Char('k') => self.move_to(self.selected.saturating_sub(1)),
             Code::Char('j') => self.move_to((self.selected + 1).min(last)),
@@ -106,6 +102,12 @@ impl Snapshots {
             _ => {}
         }
         Reply::Stay
+    }
+
+    fn type_path(&mut self, key: Key) {
+        if self.path.key(key) {
+            self.error = None;
+        }
     }
 
     fn move_to(&mut self, selected: usize) {

@@ -256,10 +256,10 @@ pub(super) fn watch(model: &mut Model, snapshot: &Snapshot) {
 /// A command could not be handed over: a plan that was awaited does not come.
 pub(super) fn not_sent(model: &mut Model, id: crate::domain::command::CommandId) {
     for overlay in &mut model.overlays {
-        let _told = match overlay {
+        match overlay {
             Overlay::Plan(dialog) => dialog.not_sent(id),
             Overlay::Snapshots(picker) => picker.asked.not_sent(id),
-            _ => false,
-        };
+            _ => {}
+        }
     }
 }
