@@ -214,7 +214,7 @@ impl Snapshots {
         if area.height < 5 {
             return;
         }
-        // The whole of what is cut above, and what stands in the way of any redeploy.
+        // The whole of what is cut above. What is in the way depends on what is chosen: its plan says it.
         let fact = match self.chosen() {
             Some(Choice::Fact(at)) => self.facts().get(at),
             _ => None,
@@ -223,11 +223,9 @@ impl Snapshots {
             let path = fit_start(&fact.path, columns, theme.glyphs.ellipsis).into_owned();
             frame.render_widget(Text::styled(path, style(Slot::Emphasis)), line(1));
         }
-        let blocks = self.asked.shown().map(|plan| plan.blocks.join("; ")).unwrap_or_default();
         let (text, slot) = match (&self.error, self.asked.failed()) {
             (Some(error), _) => (error.clone(), Slot::Error),
             (None, Some(why)) => (format!("what there is, is not known: {why}"), Slot::Error),
-            (None, None) if !blocks.is_empty() => (format!("in the way: {blocks}"), Slot::Warning),
             (None, None) => (String::new(), Slot::Base),
         };
         frame

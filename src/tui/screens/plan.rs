@@ -155,6 +155,7 @@ fn step_words(sheet: &mut Sheet, ctx: &Ctx, plan: &Plan, step: &Step, live: bool
             sheet.sentence(INDENT, Slot::Muted, "cannot be cancelled once it runs", Slot::Muted);
         }
         StepState::Waiting => {}
+        StepState::Running if step.note.is_none() && plan.state != PlanState::Running => {}
         StepState::Running => {
             let note = step.note.as_deref().unwrap_or("looking where it stands");
             if let Some(late) = late(ctx, step).filter(|_| plan.state == PlanState::Running) {
