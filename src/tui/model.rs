@@ -603,7 +603,12 @@ impl Model {
         let mut views = std::mem::take(&mut self.views);
         let lost = views.refresh(self.screen(), &self.ctx(&next));
         if !self.touched {
-            views.fleet.list.select(0);
+            // A session cluster stands above its jobs however well it is itself.
+            let severity = |key: &JobKey| self.shown.job(key).map_or(Severity::Muted, |job| job.health.word.severity());
+            let rows = views.fleet.list.rows.iter().enumerate();
+            let worst =
+                rows.max_by_key(|(at, row)| (severity(&row.key), std::cmp::Reverse(*at))).map_or(0, |(at, _)| at);
+            views.fleet.list.select(worst);
         }
         self.views = views;
         lost.filter(|_| self.touched)

@@ -9,6 +9,7 @@ use ratatui::backend::TestBackend;
 
 use super::{Ctx, JobPane, NextChange, PodKey, Screen};
 use crate::domain::decision::DecisionId;
+use crate::domain::health::HealthWord;
 use crate::domain::ids::JobKey;
 use crate::domain::memory::MemoryOutlook;
 use crate::domain::snapshot::Snapshot;
@@ -330,6 +331,13 @@ fn session_clusters_are_trees_and_blue_green_deployments_are_rows() {
     let at = names.iter().position(|name| *name == "k8s:adhoc-session").unwrap();
     assert_eq!(names[at..at + 3], ["k8s:adhoc-session", "k8s:invoices", "k8s:clickstream"]);
     assert_eq!(names.last(), Some(&"blue-green:uid-bg"));
+    let mut failing = snapshot.clone();
+    failing.jobs.retain(|job| ["adhoc-session", "invoices"].iter().any(|name| job.key == key(name)));
+    Arc::make_mut(failing.jobs.iter_mut().find(|job| job.key == key("invoices")).unwrap()).health.word =
+        HealthWord::Failing;
+    let untouched = model(failing, Screen::Fleet, unicode());
+    assert_eq!(untouched.views.fleet.list.rows[0].key, key("adhoc-session"));
+    assert_eq!(untouched.views.fleet.list.selected, Some(key("invoices")), "the cursor is on what is bad");
     let mut selected = model(snapshot, Screen::Fleet, unicode());
     selected.views.fleet.list.select_key(&key("adhoc-session"));
     snapshots("fleet-trees", selected);
