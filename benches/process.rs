@@ -229,7 +229,7 @@ fn piloted() {
     }
 }
 
-/// Fleets behind an API server, looked at and not piloted: a third of the goal's size and the whole, so that growth shows.
+/// Fleets behind an API server, looked at and not piloted: a tenth of the goal's size and the whole, so that growth shows.
 fn kubernetes() {
     for copies in [100, 1_000] {
         let sim = Sim::fleet(copies);

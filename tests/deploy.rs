@@ -81,12 +81,8 @@ fn the_viewer_may_look_and_nothing_else() {
 
 #[test]
 fn the_capacity_role_sees_nodes_and_what_pods_ask_for() {
-    let used = BTreeSet::from([
-        of_kind("list", Kind::Node),
-        of_kind("watch", Kind::Node),
-        of_kind("list", Kind::Pod),
-        right("get", "", "!configmaps"),
-    ]);
+    let used =
+        BTreeSet::from([of_kind("list", Kind::Node), of_kind("list", Kind::Pod), right("get", "", "!configmaps")]);
     assert_eq!(rights("viewer.yaml", &["flightdeck-capacity"]), used);
 }
 

@@ -2,28 +2,28 @@
 //! that a process which dies at any moment leaves a plan that can be resumed without anything being done twice.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "support/plans.rs"]
+mod plans;
+
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flightdeck::clock::{Clock, TokioClock};
-use flightdeck::control::{ControlConfig, FlinkSource, Handle, JobRule, Parts, Periods, start};
-use flightdeck::domain::command::{Command, CommandId, CommandStage, Intent, Issuer};
+use flightdeck::control::{ControlConfig, FlinkSource, JobRule, Periods};
+use flightdeck::domain::command::CommandStage;
 use flightdeck::domain::ids::{ClusterKey, SourceId};
 use flightdeck::domain::job::{JobState, Mode};
 use flightdeck::domain::plan::{
-    Confirmation, Danger, Launch, Operation, Origin, Plan, PlanId, PlanOrder, PlanState, PlanSubject, SavepointFormat,
-    Shutdown,
+    Confirmation, Danger, Launch, Operation, Origin, Plan, PlanOrder, PlanState, PlanSubject, SavepointFormat, Shutdown,
 };
-use flightdeck::domain::snapshot::Snapshot;
 use flightdeck::flink::{BoxFuture, Request, Response, Transport, TransportError};
 use flightdeck::sim::fault::{Fault, FaultSpec};
 use flightdeck::sim::flink_face::{FlinkFace, Request as Asked};
 use flightdeck::sim::job::JobStatus;
 use flightdeck::sim::scenario::Scenario;
 use flightdeck::sim::world::SharedWorld;
-use flightdeck::state::journal::{Record, recover};
-use flightdeck::state::{Journal, MemoryStore, Recovery};
-use tokio_util::task::AbortOnDropHandle;
+use plans::{Desk, Gate};
 
 const SCENARIO: &str = r#"
 name = "operations"
@@ -51,28 +51,6 @@ cost = "20us"
 inputs = [{ from = "Source: orders", ship = "hash" }]
 "#;
 
-/// Every journal write and every effect has a moment before and one after; a process can be ended at any of them.
-#[derive(Debug, Clone, Default)]
-struct Gate(Arc<Mutex<(usize, Option<usize>)>>, Arc<tokio::sync::Notify>);
-
-impl Gate {
-    async fn pass(&self) {
-        let here = {
-            let mut state = self.0.lock().unwrap();
-            state.0 += 1;
-            state.1 == Some(state.0)
-        };
-        if here {
-            self.1.notify_one();
-            std::future::pending::<()>().await;
-        }
-    }
-
-    fn passed(&self) -> usize {
-        self.0.lock().unwrap().0
-    }
-}
-
 /// The way to the embedded JobManager, with the effects that arrived.
 #[derive(Debug, Clone)]
 struct Way {
@@ -83,6 +61,12 @@ struct Way {
     lose: Arc<Mutex<Option<&'static str>>>,
     /// Something in front accepts connections although the JobManager is gone.
     proxied: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Way {
+    fn source(&self) -> FlinkSource {
+        FlinkSource { id: SourceId::new("main"), transport: Arc::new(self.clone()), ui_url: None, insecure: false }
+    }
 }
 
 impl Transport for Way {
@@ -123,14 +107,23 @@ impl Transport for Way {
 
 /// The embedded cluster, and one process after another that looks after it.
 struct Bench {
-    clock: Arc<dyn Clock>,
     world: SharedWorld,
     way: Way,
-    journal: Journal,
-    handle: Handle,
-    next: u64,
-    config: ControlConfig,
-    task: Option<AbortOnDropHandle<()>>,
+    desk: Desk,
+}
+
+impl Deref for Bench {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.desk
+    }
+}
+
+impl DerefMut for Bench {
+    fn deref_mut(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
 }
 
 fn launch() -> Launch {
@@ -163,57 +156,18 @@ impl Bench {
             lose: Arc::default(),
             proxied: Arc::default(),
         };
-        let tapped = gate.clone();
-        let journal = Journal::in_memory().tapped(Arc::new(move |_, _| {
-            let gate = tapped.clone();
-            Box::pin(async move { gate.pass().await })
-        }));
-        let (handle, task) = begin(&clock, &way, &journal, Recovery::default(), &config);
-        let mut bench = Self { clock, world, way, journal, handle, next: 1, config, task: Some(task) };
+        let patience = Duration::from_secs(1800);
+        let desk = Desk::begin(clock, gate.journal(), config, patience, |parts| parts.flink.push(way.source()));
+        let bench = Self { world, way, desk };
         bench.until("the job is seen", |s| s.jobs.iter().any(|j| j.state == JobState::Running)).await;
         bench
     }
 
     /// Ends the process where it stands and starts another one, which is not ended.
     async fn crash(&mut self) {
-        drop(self.task.take());
-        tokio::task::yield_now().await;
-        let gate = Gate::default();
-        self.way.gate = gate;
-        let records = self.journal.records();
-        self.journal = Journal::in_memory();
-        for record in &records {
-            self.journal.append(record.clone()).await.unwrap();
-        }
-        let (handle, task) = begin(&self.clock, &self.way, &self.journal, recover(&records), &self.config);
-        (self.handle, self.task) = (handle, Some(task));
-        self.until("it was asked once", |s| s.loaded).await;
-    }
-
-    fn snapshot(&self) -> Arc<Snapshot> {
-        self.handle.snapshots.borrow().clone()
-    }
-
-    async fn until(&mut self, what: &str, wanted: impl Fn(&Snapshot) -> bool) {
-        let mut snapshots = self.handle.snapshots.clone();
-        let found = tokio::time::timeout(Duration::from_secs(1800), snapshots.wait_for(|s| wanted(s))).await.is_ok();
-        assert!(found, "never: {what}; plans {:#?}, commands {:#?}", self.snapshot().plans, self.snapshot().commands);
-    }
-
-    async fn order(&mut self, order: PlanOrder) -> CommandId {
-        let id = CommandId(self.next);
-        self.next += 1;
-        let command =
-            Command { id, intent: Intent::Plan(order), issuer: Issuer::Screen, target: None, at: self.clock.now() };
-        self.handle.commands.send(command).await.unwrap();
-        id
-    }
-
-    async fn stage(&mut self, order: PlanOrder) -> CommandStage {
-        let id = self.order(order).await;
-        let of = move |s: &Snapshot| s.commands.iter().find(|c| c.command.id == id).map(|c| c.stage.clone());
-        self.until("the command ends", move |s| of(s).is_some_and(|stage| stage.is_final())).await;
-        self.snapshot().commands.iter().find(|c| c.command.id == id).unwrap().stage.clone()
+        self.way.gate = Gate::default();
+        let source = self.way.source();
+        self.desk.crash(|parts| parts.flink.push(source)).await;
     }
 
     fn subject(&self, operation: &Operation) -> PlanSubject {
@@ -228,25 +182,13 @@ impl Bench {
     }
 
     async fn propose(&mut self, operation: Operation) -> Arc<Plan> {
-        let id = PlanId(u32::try_from(self.next).unwrap());
         let subject = self.subject(&operation);
-        let stage = self.stage(PlanOrder::Propose { plan: id, subject, operation }).await;
-        assert_eq!(stage, CommandStage::Observed);
-        self.snapshot().plan(id).unwrap().clone()
-    }
-
-    fn confirmation(plan: &Plan) -> Confirmation {
-        match plan.danger {
-            Danger::Effect | Danger::Restart => Confirmation::Yes,
-            Danger::Loss => Confirmation::Name { name: plan.target.name.clone() },
-        }
+        self.desk.propose(subject, operation).await
     }
 
     async fn run(&mut self, operation: Operation) -> (CommandStage, Arc<Plan>) {
         let plan = self.propose(operation).await;
-        assert_eq!(plan.blocks, Vec::<String>::new());
-        let stage = self.stage(PlanOrder::Run { plan: plan.id, confirmation: Self::confirmation(&plan) }).await;
-        (stage, self.snapshot().plan(plan.id).unwrap().clone())
+        self.carry_out(&plan).await
     }
 
     fn effects(&self) -> Vec<String> {
@@ -267,40 +209,11 @@ impl Bench {
         self.world.with(|w| w.inject(FaultSpec { at: 0.0, lasts, fault }).unwrap());
     }
 
-    /// The journal tells the whole story: opened once, ended once, every sending after its announcement.
     fn assert_told(&self, plan: &Plan) {
-        let records = self.journal.records();
-        let text = serde_json::to_string(&records).unwrap();
+        let text = serde_json::to_string(&self.journal.records()).unwrap();
         assert!(!text.contains("hunter2"), "no argument of a program is in the journal");
-        let recovery = recover(&records);
-        assert_eq!(recovery.plans, vec![], "nothing is open");
-        assert!(records.iter().any(|r| matches!(r, Record::Plan { plan: id, .. } if *id == plan.id)));
+        self.desk.assert_told(plan);
     }
-}
-
-fn begin(
-    clock: &Arc<dyn Clock>,
-    way: &Way,
-    journal: &Journal,
-    recovery: Recovery,
-    config: &ControlConfig,
-) -> (Handle, AbortOnDropHandle<()>) {
-    let parts = Parts {
-        contexts: None,
-        clock: Arc::clone(clock),
-        store: Arc::new(MemoryStore::new()),
-        journal: journal.clone(),
-        recovery,
-        flink: vec![FlinkSource {
-            id: SourceId::new("main"),
-            transport: Arc::new(way.clone()),
-            ui_url: None,
-            insecure: false,
-        }],
-        kubernetes: vec![],
-    };
-    let (handle, task) = start(config.clone(), parts);
-    (handle, AbortOnDropHandle::new(task))
 }
 
 fn savepoint() -> Operation {
@@ -361,18 +274,17 @@ async fn a_process_that_dies_at_any_moment_leaves_a_plan_that_is_resumed_and_not
         assert!(moments >= 8, "{operation:?} has {moments} moments");
         for moment in 1..=moments {
             let gate = Gate::default();
-            gate.0.lock().unwrap().1 = Some(moment);
+            gate.arm(Some(moment));
             let mut bench = Bench::new(gate.clone()).await;
             let plan = bench.propose(operation.clone()).await;
-            bench.order(PlanOrder::Run { plan: plan.id, confirmation: Bench::confirmation(&plan) }).await;
-            let reached = tokio::time::timeout(Duration::from_secs(600), gate.1.notified()).await;
-            assert!(reached.is_ok(), "{operation:?}: moment {moment} of {moments} was not reached");
+            bench.order(PlanOrder::Run { plan: plan.id, confirmation: Desk::confirmation(&plan) }).await;
+            assert!(gate.reached().await, "{operation:?}: moment {moment} of {moments} was not reached");
             bench.crash().await;
             let known = bench.snapshot().plan(plan.id).cloned();
             let what = format!("{operation:?} at moment {moment} of {moments}");
             match known.map(|plan| plan.state.clone()) {
                 Some(PlanState::Interrupted { .. }) => {
-                    let stage = PlanOrder::Resume { plan: plan.id, confirmation: Bench::confirmation(&plan) };
+                    let stage = PlanOrder::Resume { plan: plan.id, confirmation: Desk::confirmation(&plan) };
                     let stage = bench.stage(stage).await;
                     assert_eq!(stage, CommandStage::Observed, "{what}: {:#?}", bench.snapshot().plans);
                     assert_eq!(bench.effects(), effects, "{what}");
@@ -473,7 +385,7 @@ async fn what_cannot_be_started_again_is_not_stopped() {
         let mut bench = Bench::with(scenario, Gate::default(), config).await;
         let plan = bench.propose(with(launch)).await;
         assert!(plan.blocks.iter().any(|b| b.contains(word)), "{word}: {:?}", plan.blocks);
-        let stage = bench.stage(PlanOrder::Run { plan: plan.id, confirmation: Bench::confirmation(&plan) }).await;
+        let stage = bench.stage(PlanOrder::Run { plan: plan.id, confirmation: Desk::confirmation(&plan) }).await;
         assert!(matches!(stage, CommandStage::Refused { .. }), "{stage:?}");
         assert_eq!(bench.effects(), Vec::<String>::new());
         assert_eq!(bench.jobs(), [JobStatus::Running]);
@@ -500,7 +412,7 @@ async fn a_jobmanager_that_is_away_for_a_while_only_delays_a_plan() {
         let plan = bench.propose(operation.clone()).await;
         bench.fault(Fault::FlinkGone { cluster: "main".into() }, 8.0);
         // While it is away the plan cannot even be checked again.
-        let order = PlanOrder::Run { plan: plan.id, confirmation: Bench::confirmation(&plan) };
+        let order = PlanOrder::Run { plan: plan.id, confirmation: Desk::confirmation(&plan) };
         let stage = bench.stage(order.clone()).await;
         assert!(matches!(&stage, CommandStage::Failed { why } if why.contains("nothing was sent")), "{stage:?}");
         tokio::time::sleep(Duration::from_secs(10)).await;
@@ -524,7 +436,7 @@ async fn read_only_shows_plans_and_runs_none() {
     for (operation, ..) in operations() {
         let plan = bench.propose(operation).await;
         assert!(plan.blocks.iter().any(|b| b.contains("read-only")));
-        let stage = bench.stage(PlanOrder::Run { plan: plan.id, confirmation: Bench::confirmation(&plan) }).await;
+        let stage = bench.stage(PlanOrder::Run { plan: plan.id, confirmation: Desk::confirmation(&plan) }).await;
         assert!(matches!(stage, CommandStage::Refused { .. }));
     }
     assert_eq!(bench.effects(), Vec::<String>::new());
@@ -537,15 +449,15 @@ async fn only_one_plan_at_a_time_touches_a_job() {
     let first = bench.propose(redeploy(Origin::Now)).await;
     let second = bench.propose(stop()).await;
     let of_cluster = bench.propose(shutdown(Shutdown::Stop, true)).await;
-    bench.order(PlanOrder::Run { plan: first.id, confirmation: Confirmation::Yes }).await;
+    bench.order(PlanOrder::Run { plan: first.id, confirmation: Desk::confirmation(&first) }).await;
     bench.until("it runs", |s| s.plan(first.id).unwrap().state == PlanState::Running).await;
     for other in [&second, &of_cluster] {
-        let stage = bench.stage(PlanOrder::Run { plan: other.id, confirmation: Confirmation::Yes }).await;
+        let stage = bench.stage(PlanOrder::Run { plan: other.id, confirmation: Desk::confirmation(other) }).await;
         assert!(matches!(&stage, CommandStage::Refused { why } if why.contains("is open on it")), "{stage:?}");
     }
     bench.until("it ends", |s| s.plan(first.id).unwrap().state == PlanState::Done).await;
     // What was shown before is about another run.
-    let stage = bench.stage(PlanOrder::Run { plan: second.id, confirmation: Confirmation::Yes }).await;
+    let stage = bench.stage(PlanOrder::Run { plan: second.id, confirmation: Desk::confirmation(&second) }).await;
     assert!(!matches!(stage, CommandStage::Observed), "{stage:?}");
     assert_eq!(bench.jobs(), [JobStatus::Finished, JobStatus::Running]);
 }
@@ -553,19 +465,19 @@ async fn only_one_plan_at_a_time_touches_a_job() {
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_plan_can_be_left_as_it_is_and_the_journal_says_how_things_stand() {
     let gate = Gate::default();
-    gate.0.lock().unwrap().1 = Some(8);
+    gate.arm(Some(8));
     let mut bench = Bench::new(gate.clone()).await;
     let plan = bench.propose(redeploy(Origin::Now)).await;
-    bench.order(PlanOrder::Run { plan: plan.id, confirmation: Confirmation::Yes }).await;
-    gate.1.notified().await;
+    bench.order(PlanOrder::Run { plan: plan.id, confirmation: Desk::confirmation(&plan) }).await;
+    assert!(gate.reached().await);
     bench.crash().await;
-    let stage = bench.stage(PlanOrder::Run { plan: plan.id, confirmation: Confirmation::Yes }).await;
+    let stage = bench.stage(PlanOrder::Run { plan: plan.id, confirmation: Desk::confirmation(&plan) }).await;
     assert!(matches!(stage, CommandStage::Refused { .. }), "an open plan is resumed, not run: {stage:?}");
     assert_eq!(bench.stage(PlanOrder::Abandon { plan: plan.id }).await, CommandStage::Observed);
     let left = bench.snapshot().plan(plan.id).unwrap().clone();
     assert!(matches!(&left.state, PlanState::Abandoned { standing } if !standing.is_empty()));
     bench.assert_told(&left);
     bench.crash().await;
-    let stage = bench.stage(PlanOrder::Resume { plan: plan.id, confirmation: Confirmation::Yes }).await;
+    let stage = bench.stage(PlanOrder::Resume { plan: plan.id, confirmation: Desk::confirmation(&plan) }).await;
     assert!(matches!(stage, CommandStage::Refused { .. }), "{stage:?}");
 }

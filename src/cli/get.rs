@@ -194,7 +194,7 @@ fn event_table(snapshot: &Snapshot) -> String {
             event.last_at.map_or(String::new(), |at| age(at, snapshot.at)),
             if event.warning { "Warning" } else { "Normal" }.to_owned(),
             event.reason.clone(),
-            format!("{}/{}", event.kind.to_lowercase(), event.name),
+            event.object(),
             event.count.to_string(),
             event.message.clone(),
         ]);

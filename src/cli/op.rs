@@ -12,7 +12,7 @@ use super::reach::Reached;
 use super::table::Table;
 use crate::domain::command::CommandStage;
 use crate::domain::freshness::age;
-use crate::domain::job::JobKind;
+use crate::domain::job::{JobKind, JobView};
 use crate::domain::plan::{
     Confirmation, Danger, Launch, Operation, Origin, Plan, PlanId, PlanOrder, PlanState, PlanSubject, SavepointFormat,
     Shutdown, Standing, StepState,
@@ -325,42 +325,28 @@ fn operation(request: &Request) -> Result<Operation, Failure> {
     })
 }
 
-/// Whom a name means: exactly one, else the choices are named.
-fn subject(request: &Request, snapshot: &Snapshot) -> Result<PlanSubject, Failure> {
-    let wanted = request.name.as_str();
-    let means = |namespace: Option<&str>, name: &str| {
-        name == wanted
-            || namespace.is_some_and(|ns| wanted.strip_prefix(ns).and_then(|w| w.strip_prefix('/')) == Some(name))
-    };
-    if request.operation == Verb::Shutdown {
-        let found: Vec<_> = snapshot.clusters.iter().filter(|c| means(c.namespace.as_deref(), &c.name)).collect();
-        let session_jobs: Vec<_> = snapshot
-            .jobs
-            .iter()
-            .filter(|j| j.kind == JobKind::FlinkSessionJob && means(j.namespace.as_deref(), &j.name))
-            .collect();
-        return match (found.as_slice(), session_jobs.as_slice()) {
-            ([], [job]) => Ok(PlanSubject::Job(job.key.clone())),
-            ([one], []) => Ok(PlanSubject::Cluster(one.key.clone())),
-            ([], []) => {
-                let all: Vec<&str> = snapshot.clusters.iter().map(|c| c.name.as_str()).collect();
-                Err(Failure::Failed(format!("there is no cluster {wanted:?}; there are: {}", all.join(", "))))
-            }
-            (clusters, jobs) => Err(Failure::Usage(format!(
-                "{} clusters and session jobs are named {wanted:?}: say namespace/name",
-                clusters.len() + jobs.len()
-            ))),
-        };
-    }
-    let named: Vec<_> = snapshot
+/// Whether a name as it was given means what has this name: by itself, or as namespace/name.
+fn means(wanted: &str, namespace: Option<&str>, name: &str) -> bool {
+    name == wanted
+        || namespace.is_some_and(|ns| wanted.strip_prefix(ns).and_then(|w| w.strip_prefix('/')) == Some(name))
+}
+
+/// The one job that a name, namespace/name or Flink's id means; what has ended counts only where nothing else has the name.
+///
+/// # Errors
+/// None or several are meant: the choices are named.
+pub(super) fn job_named<'a>(wanted: &str, snapshot: &'a Snapshot) -> Result<&'a Arc<JobView>, Failure> {
+    let named: Vec<&Arc<JobView>> = snapshot
         .jobs
         .iter()
-        .filter(|j| means(j.namespace.as_deref(), &j.name) || j.job_id.is_some_and(|id| id.to_string() == wanted))
+        .filter(|j| {
+            means(wanted, j.namespace.as_deref(), &j.name) || j.job_id.is_some_and(|id| id.to_string() == wanted)
+        })
         .collect();
-    let alive: Vec<_> = named.iter().copied().filter(|j| !j.state.is_terminal()).collect();
+    let alive: Vec<&Arc<JobView>> = named.iter().copied().filter(|j| !j.state.is_terminal()).collect();
     let found = if alive.is_empty() { &named } else { &alive };
     match found.as_slice() {
-        [one] => Ok(PlanSubject::Job(one.key.clone())),
+        [one] => Ok(*one),
         [] => {
             let all: Vec<&str> = snapshot.jobs.iter().map(|j| j.name.as_str()).collect();
             Err(Failure::Failed(format!("there is no job {wanted:?}; there are: {}", all.join(", "))))
@@ -379,6 +365,33 @@ fn subject(request: &Request, snapshot: &Snapshot) -> Result<PlanSubject, Failur
             )))
         }
     }
+}
+
+/// Whom a name means: exactly one, else the choices are named.
+fn subject(request: &Request, snapshot: &Snapshot) -> Result<PlanSubject, Failure> {
+    let wanted = request.name.as_str();
+    if request.operation == Verb::Shutdown {
+        let found: Vec<_> =
+            snapshot.clusters.iter().filter(|c| means(wanted, c.namespace.as_deref(), &c.name)).collect();
+        let session_jobs: Vec<_> = snapshot
+            .jobs
+            .iter()
+            .filter(|j| j.kind == JobKind::FlinkSessionJob && means(wanted, j.namespace.as_deref(), &j.name))
+            .collect();
+        return match (found.as_slice(), session_jobs.as_slice()) {
+            ([], [job]) => Ok(PlanSubject::Job(job.key.clone())),
+            ([one], []) => Ok(PlanSubject::Cluster(one.key.clone())),
+            ([], []) => {
+                let all: Vec<&str> = snapshot.clusters.iter().map(|c| c.name.as_str()).collect();
+                Err(Failure::Failed(format!("there is no cluster {wanted:?}; there are: {}", all.join(", "))))
+            }
+            (clusters, jobs) => Err(Failure::Usage(format!(
+                "{} clusters and session jobs are named {wanted:?}: say namespace/name",
+                clusters.len() + jobs.len()
+            ))),
+        };
+    }
+    Ok(PlanSubject::Job(job_named(wanted, snapshot)?.key.clone()))
 }
 
 /// Asks on a terminal, or takes what the flags say. A name is needed where state can be lost.
@@ -515,10 +528,10 @@ fn list(snapshot: &Snapshot) -> String {
     let mut plans: Vec<_> = snapshot.plans.iter().collect();
     plans.sort_by_key(|plan| !plan.state.is_open());
     for plan in plans {
-        let step = plan.current().map_or(plan.steps.len(), |i| i + 1);
-        let current = plan.current().and_then(|i| plan.steps.get(i));
+        let current = plan.current_step();
+        let step = current.map_or(plan.steps.len(), |(number, _)| number);
         let detail = match (&plan.state, current) {
-            (PlanState::Running, Some(step)) => step.note.clone().unwrap_or_else(|| step.name.clone()),
+            (PlanState::Running, Some((_, step))) => step.note.clone().unwrap_or_else(|| step.name.clone()),
             (state, _) => state.why().unwrap_or(&plan.summary).to_owned(),
         };
         table.row([

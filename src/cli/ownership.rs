@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::args::Reach;
 use super::decisions::{confirm, ended};
 use super::exit::{Done, Failure, printable};
+use super::op::job_named;
 use super::reach::Reached;
 use crate::domain::command::Intent;
 use crate::domain::job::{JobView, Ownership};
@@ -25,7 +26,7 @@ pub enum OwnershipCommand {
 /// Which job.
 #[derive(Debug, Clone, Args)]
 pub struct JobArgs {
-    /// The job: name, or namespace/name
+    /// The job: name, namespace/name or Flink's id
     pub name: String,
     /// Do not ask; needed when standard input is no terminal
     #[arg(long, short = 'y')]
@@ -55,7 +56,7 @@ impl OwnershipCommand {
 pub async fn run(command: &OwnershipCommand, reached: &Reached) -> Done {
     let args = command.args();
     let snapshot = reached.loaded().await?;
-    let job = find(&snapshot, &args.name)?;
+    let job = job_named(&args.name, &snapshot)?;
     let report = report(&snapshot, job);
     let (verb, possible, intent): (_, fn(&ResourceView) -> bool, _) = match command {
         OwnershipCommand::Show(_) => {
@@ -87,20 +88,6 @@ pub async fn run(command: &OwnershipCommand, reached: &Reached) -> Done {
     eprint!("{}", printable(&report));
     confirm(args.yes, verb)?;
     ended(reached.about(intent, target).await?, name)
-}
-
-/// The one job with this name.
-fn find<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a JobView, Failure> {
-    let (namespace, plain) = name.split_once('/').map_or((None, name), |(namespace, plain)| (Some(namespace), plain));
-    let is = |job: &&std::sync::Arc<JobView>| {
-        job.name == plain && namespace.is_none_or(|namespace| job.namespace.as_deref() == Some(namespace))
-    };
-    let mut found = snapshot.jobs.iter().filter(is);
-    match (found.next(), found.next()) {
-        (Some(job), None) => Ok(job),
-        (None, _) => Err(Failure::Failed(format!("there is no job {name}; `flightdeck get jobs` lists them"))),
-        (Some(_), Some(_)) => Err(Failure::Usage(format!("several jobs are named {name}: say namespace/name"))),
-    }
 }
 
 fn report(snapshot: &Snapshot, job: &JobView) -> String {

@@ -11,7 +11,9 @@ use crate::domain::capacity::{
 
 /// Whether the TaskManagers of `need` find room.
 pub fn preflight(view: &CapacityView, need: &Need) -> CapacityAnswer {
-    let more = need.task_managers.saturating_sub(need.running);
+    // What is released first has to find room again.
+    let staying = if need.releases.is_some() { 0 } else { need.running };
+    let more = need.task_managers.saturating_sub(staying);
     let (by_quota, quota) = quota_limit(view, need, more);
     let nodes = node_limit(view, need, more);
     let found = by_quota.min(nodes.existing.saturating_add(nodes.added)).min(more);
@@ -20,7 +22,7 @@ pub fn preflight(view: &CapacityView, need: &Need) -> CapacityAnswer {
         Some(quota) if by_quota <= nodes.existing.saturating_add(nodes.added) => (Blocker::Quota, quota),
         _ => nodes.blocker.clone().unwrap_or((Blocker::Memory, String::new())),
     });
-    let fitting = need.running.min(need.task_managers) + found;
+    let fitting = staying.min(need.task_managers) + found;
     CapacityAnswer {
         needed: need.task_managers,
         fitting,
@@ -69,6 +71,14 @@ fn times(left: u64, each: u64) -> u32 {
 
 /// What is released on all nodes together: room and pods.
 fn released_all(view: &CapacityView, need: &Need) -> (Room, u32) {
+    if need.releases.is_some() && view.nodes.iter().all(|n| n.usage.is_none()) {
+        // Nodes or what runs on them cannot be seen: what a quota gets back is what runs now, by the size it is to have.
+        let back = u64::from(need.running);
+        return (
+            Room { cpu: need.each.cpu.saturating_mul(back), memory: need.each.memory.saturating_mul(back) },
+            need.running,
+        );
+    }
     view.nodes
         .iter()
         .map(|n| released(n, need))
@@ -220,7 +230,7 @@ pub fn need_of(request: &ResourceRequest, job: &Need) -> Need {
     let whole = |n: i32| u32::try_from(n).unwrap_or_default();
     Need {
         task_managers: whole(request.new_task_managers),
-        running: if job.releases.is_some() { 0 } else { whole(request.current_task_managers) },
+        running: whole(request.current_task_managers),
         each: Room { cpu: (request.cpu * 1000.0).ceil() as u64, memory: request.memory_bytes },
         ..job.clone()
     }

@@ -65,7 +65,6 @@ pub fn conflicts(resource: &Resource, scalers: &[ScalerRow], another: Option<Tim
                 who: manager.name.clone(),
                 what: format!("{} wrote {keys}", manager.name),
                 at: manager.at,
-                // A person who applied on the server's side insists on it: their next apply is refused or takes it back.
                 blocks: false,
             },
         });
@@ -128,7 +127,7 @@ mod tests {
 
     fn manager(name: &str, keys: &[&str]) -> Manager {
         let configuration_keys = keys.iter().map(|k| (*k).to_owned()).collect();
-        Manager { name: name.to_owned(), applies: false, at: None, configuration_keys }
+        Manager { name: name.to_owned(), at: None, configuration_keys }
     }
 
     #[test]

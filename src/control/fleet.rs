@@ -27,6 +27,9 @@ use crate::flink::FlinkClient;
 use around::{Place, Surroundings};
 use looks::Looks;
 
+/// How often it is asked again what is allowed, while something is not.
+const RIGHTS_AGAIN: Duration = Duration::from_secs(600);
+
 /// A Flink cluster that is flown.
 struct Flown {
     link: Arc<ClusterLink>,
@@ -166,9 +169,11 @@ impl Fleet {
         let mut interest = shared.interest.clone();
         let now = interest.borrow_and_update().clone();
         fleet.looked_at(&now, &want);
-        fleet.looks.ask_rights(None);
+        let mut rights = tokio::time::interval(RIGHTS_AGAIN);
+        rights.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = rights.tick() => fleet.looks.ask_missing_rights(),
                 event = events.next() => fleet.take_in(event?).await,
                 order = orders.recv() => {
                     if let Some(next) = fleet.carry_out(order?).await {
@@ -212,6 +217,10 @@ impl Fleet {
                     refused("contexts cannot be switched here".into());
                     return None;
                 };
+                if let Some((plan, word)) = self.shared.desk.running(self.source.id.as_str()) {
+                    refused(format!("plan {plan} ({word}) runs on this one: let it end first"));
+                    return None;
+                }
                 self.shared.board.stage(issuer, id, CommandStage::Sent, Some("the new connection".into()));
                 match contexts.connect(&self.source.id, context.as_deref(), &namespaces).await {
                     Ok(next) => {

@@ -94,17 +94,16 @@ fn word(e: &Evidence<'_>) -> (HealthWord, String) {
         return failing;
     }
     let up = e.state == JobState::Running && e.tasks.all_running();
-    if !up && let Some(progress) = e.progress {
-        return (HealthWord::Rescaling, progress.to_owned());
+    if let Some(progress) = e.progress.filter(|_| !up || headline.is_none()) {
+        // What keeps a change waiting is as good to know as how far it is.
+        let reason = e.missing_task_managers.map_or_else(|| progress.to_owned(), |why| format!("{progress}; {why}"));
+        return (HealthWord::Rescaling, reason);
     }
     if !up {
         return not_up(e, headline);
     }
     if let Some(headline) = headline {
         return headline;
-    }
-    if let Some(progress) = e.progress {
-        return (HealthWord::Rescaling, progress.to_owned());
     }
     if let Some(held) = held_back(e) {
         return held;
@@ -204,7 +203,10 @@ fn held_back(e: &Evidence<'_>) -> Option<(HealthWord, String)> {
     (rates.lag_seconds >= BACKLOG_SECONDS && !shrinking).then(|| {
         (
             HealthWord::Lagging,
-            format!("{:.0} records behind ({:.0} s of input), not shrinking", rates.lag, rates.lag_seconds),
+            match rates.lag_seconds.is_finite() {
+                true => format!("{:.0} records behind ({:.0} s of input), not shrinking", rates.lag, rates.lag_seconds),
+                false => format!("{:.0} records behind and none is read", rates.lag),
+            },
         )
     })
 }

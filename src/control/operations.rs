@@ -78,6 +78,14 @@ impl Desk {
         self.slots().values().map(|slot| Arc::new(slot.plan.redacted())).collect()
     }
 
+    /// A plan that runs on a target of this context.
+    pub fn running(&self, context: &str) -> Option<(PlanId, &'static str)> {
+        let slots = self.slots();
+        let mut plans = slots.values().map(|slot| &slot.plan);
+        let found = plans.find(|plan| plan.state == PlanState::Running && plan.target.context == context);
+        found.map(|plan| (plan.id, plan.operation.word()))
+    }
+
     /// The open plan that touches this job or its cluster as a whole.
     pub fn busy(&self, job: Option<&JobKey>, cluster: &ClusterKey) -> Option<(PlanId, &'static str)> {
         let slots = self.slots();

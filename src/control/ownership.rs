@@ -178,7 +178,8 @@ fn changed_entry(resource: &Resource) -> Option<(VertexId, i32, Option<i32>)> {
     })
 }
 
-fn is_true(value: Option<&str>) -> bool {
+/// The text of an option means `true`.
+pub(super) fn is_true(value: Option<&str>) -> bool {
     value.is_some_and(|v| v.trim().eq_ignore_ascii_case("true"))
 }
 

@@ -52,8 +52,6 @@ pub struct Applied {
 pub struct Manager {
     /// Its name.
     pub name: String,
-    /// It applies on the server's side: it will insist on what it owns.
-    pub applies: bool,
     /// When it last wrote.
     pub at: Option<Timestamp>,
     /// Keys of `spec.flinkConfiguration` that it owns.

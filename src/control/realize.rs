@@ -250,8 +250,13 @@ pub(super) fn found_overrides(resource: &Resource, detail: &Detail) -> Closing {
     }
 }
 
-/// Why the operator would overrule a change of these vertices, by what it keeps at this moment.
-async fn overruled_now(api: &dyn ClusterApi, resource: &Resource, changed: &[VertexId]) -> Option<Written> {
+/// Why the operator would overrule a change of these vertices, by what it keeps at this moment: `Ok` if that is known, `Err` if it
+/// cannot be read.
+pub(super) async fn overruled_now(
+    api: &dyn ClusterApi,
+    resource: &Resource,
+    changed: &[VertexId],
+) -> Option<Result<String, String>> {
     let injection = injection(resource);
     if injection == Injection::Off {
         return None;
@@ -260,18 +265,26 @@ async fn overruled_now(api: &dyn ClusterApi, resource: &Resource, changed: &[Ver
         Ok(None) | Err(ApiError::NotFound(_)) => None,
         Ok(Some(state)) => {
             let stored = OperatorState::read(&state);
-            overruled(&stored.overrides, changed.iter().copied()).map(Written::Refused)
+            overruled(&stored.overrides, changed.iter().copied()).map(Ok)
         }
-        Err(ApiError::Forbidden(why)) if injection == Injection::On => Some(Written::Refused(format!(
-            "{why}; the operator's autoscaler is on, and what it keeps may overrule this change"
-        ))),
+        Err(ApiError::Forbidden(why)) if injection == Injection::On => {
+            Some(Ok(format!("{why}; the operator's autoscaler is on, and what it keeps may overrule this change")))
+        }
         // Without the right to look nothing is known of such overrides: then the effect is looked for all the same.
         Err(ApiError::Forbidden(why)) => {
             tracing::warn!(why, "the operator's ConfigMap may not be read");
             None
         }
-        Err(error) => Some(Written::NotTried(error.to_string())),
+        Err(error) => Some(Err(error.to_string())),
     }
+}
+
+/// The first key of which a resource does not hold what was to be written.
+pub(super) fn differing<'a>(
+    resource: &Resource,
+    wanted: &'a BTreeMap<String, Option<String>>,
+) -> Option<(&'a String, &'a Option<String>)> {
+    wanted.iter().find(|(key, value)| resource.configuration.get(*key) != value.as_ref())
 }
 
 /// Writes the map, the memory that goes with it and the annotation in one patch, after the server took the same as a dry run.
@@ -286,7 +299,8 @@ pub(super) async fn patch_overrides(
 ) -> Written {
     let patch = |found: Resource| async move {
         match overruled_now(api, &found, changed).await {
-            Some(not) => Err(not),
+            Some(Ok(why)) => Err(Written::Refused(why)),
+            Some(Err(why)) => Err(Written::NotTried(why)),
             None => Ok(detail.patch(&found)),
         }
     };
@@ -362,7 +376,13 @@ where
             Err(ApiError::Conflict(_)) => continue,
             Err(ApiError::Unknown(why)) => {
                 written = match api.get(resource).await {
-                    Ok(found) if found.applied.as_ref() == of.patch.annotation() => Ok(found),
+                    // Both: a hand-back removes the annotation, which may never have been there.
+                    Ok(found)
+                        if found.applied.as_ref() == of.patch.annotation()
+                            && differing(&found, &of.patch.configuration).is_none() =>
+                    {
+                        Ok(found)
+                    }
                     Ok(_) => Err(Written::Refused(format!("{why}; the resource is unchanged"))),
                     Err(_) => Err(Written::Unknown(why)),
                 };

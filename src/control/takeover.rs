@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::operator_state::OperatorState;
-use super::ownership::{Injection, OVERRIDES_KEY, injection, option, overrides_in, parse_overrides};
+use super::ownership::{Injection, OVERRIDES_KEY, injection, is_true, option, overrides_in, parse_overrides};
 use super::ports::{Applied, Resource, ResourcePatch};
 use crate::domain::decision::DecisionId;
 use crate::domain::job::JobKind;
@@ -34,10 +34,6 @@ fn key_of(resource: &Resource, option: &str) -> String {
     } else {
         format!("job.autoscaler.{option}")
     }
-}
-
-fn is_true(value: Option<&str>) -> bool {
-    value.is_some_and(|v| v.trim().eq_ignore_ascii_case("true"))
 }
 
 /// The operator's autoscaler is on, its gate open.

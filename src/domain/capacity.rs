@@ -78,9 +78,9 @@ pub struct NodeUse {
 pub struct NodeUser {
     /// Namespace.
     pub namespace: String,
-    /// The Flink cluster by its label `app`, or the pod.
+    /// The Flink cluster of TaskManagers by its label `app`, or the pod.
     pub name: String,
-    /// It is a Flink cluster.
+    /// They are TaskManagers of a Flink cluster.
     pub flink: bool,
     /// Its pods there.
     pub pods: u32,
@@ -145,7 +145,7 @@ pub struct Need {
     pub namespace: String,
     /// TaskManagers after the change.
     pub task_managers: u32,
-    /// TaskManagers that run now and stay; zero if all are replaced.
+    /// TaskManagers that run now; they stay unless something is released.
     pub running: u32,
     /// The Flink cluster whose pods are released first, if all are replaced.
     pub releases: Option<String>,

@@ -138,7 +138,7 @@ pub enum KubeAction {
     /// See the operator's autoscaler state.
     ReadConfigMaps,
     /// See nodes.
-    WatchNodes,
+    ListNodes,
 }
 
 impl KubeAction {
@@ -155,7 +155,7 @@ impl KubeAction {
         Self::WatchEvents,
         Self::ReadLogs,
         Self::ReadConfigMaps,
-        Self::WatchNodes,
+        Self::ListNodes,
     ];
 
     /// Verb, API group and resource (with its subresource) that it takes.
@@ -173,13 +173,13 @@ impl KubeAction {
             Self::WatchEvents => ("watch", "", "events"),
             Self::ReadLogs => ("get", "", "pods/log"),
             Self::ReadConfigMaps => ("watch", "", "configmaps"),
-            Self::WatchNodes => ("watch", "", "nodes"),
+            Self::ListNodes => ("list", "", "nodes"),
         }
     }
 
     /// It is about the whole cluster, whatever the namespace.
     pub fn is_cluster_wide(self) -> bool {
-        self == Self::WatchNodes
+        self == Self::ListNodes
     }
 }
 
@@ -507,7 +507,7 @@ mod tests {
         let rights = vec![
             row(KubeAction::PatchDeployment, Some("a"), false),
             row(KubeAction::PatchDeployment, Some("b"), true),
-            row(KubeAction::WatchNodes, None, false),
+            row(KubeAction::ListNodes, None, false),
         ];
         view.rights = Some(Observed::new(Arc::new(rights), chrono::DateTime::UNIX_EPOCH));
         assert_eq!(
@@ -516,8 +516,8 @@ mod tests {
         );
         assert_eq!(view.missing_right(KubeAction::PatchDeployment, Some("b")), None);
         assert_eq!(
-            view.missing_right(KubeAction::WatchNodes, Some("b")).as_deref(),
-            Some("missing right: watch nodes in the whole cluster")
+            view.missing_right(KubeAction::ListNodes, Some("b")).as_deref(),
+            Some("missing right: list nodes in the whole cluster")
         );
     }
 }

@@ -395,6 +395,11 @@ impl Plan {
         self.steps.iter().position(|step| step.state != StepState::Done)
     }
 
+    /// The first step that is not done, with its number from 1.
+    pub fn current_step(&self) -> Option<(usize, &Step)> {
+        (1..).zip(&self.steps).find(|(_, step)| step.state != StepState::Done)
+    }
+
     /// How things stand now, in one sentence.
     pub fn standing(&self) -> String {
         let Some(step) = self.current().and_then(|index| self.steps.get(index)) else { return "it is done".into() };

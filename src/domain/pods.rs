@@ -250,6 +250,13 @@ pub struct EventRow {
     pub last_at: Option<Timestamp>,
 }
 
+impl EventRow {
+    /// What it is about, as it is written after `kubectl get`: `pod/orders-1`.
+    pub fn object(&self) -> String {
+        format!("{}/{}", self.kind.to_lowercase(), self.name)
+    }
+}
+
 /// Which log somebody reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LogQuery {

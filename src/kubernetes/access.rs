@@ -12,7 +12,7 @@ use super::error::KubeError;
 use super::json::{At, WrongShape};
 use super::objects::{Kind, Projection, ResourceRef, Scope};
 use super::quantity;
-use super::small::line;
+use super::small::{line, room};
 
 /// A right to ask for: verb, API group, resource with its subresource, namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,8 @@ pub struct PodRoom {
     pub namespace: String,
     /// Name.
     pub name: String,
-    /// Its label `app`, if it belongs to a Flink cluster.
+    /// Its label `app`, if it is a TaskManager of a Flink cluster: what a redeploy releases for new TaskManagers. The room of a
+    /// JobManager goes to the JobManager that comes after it.
     pub flink: Option<String>,
     /// The node it is bound to; empty if it waits for one.
     pub node: String,
@@ -66,17 +67,18 @@ impl Projection for PodRoom {
         let text = |at: &At<'_>, name: &str| at.field(name).and_then(|f| f.text()).map(Option::unwrap_or_default);
         let labels = meta.field("labels")?.text_map()?;
         let flink = labels.get("type").is_some_and(|t| t.starts_with("flink-"));
+        let task_manager = flink && labels.get("component").is_some_and(|c| c == "taskmanager");
         let sum = requests(&spec.field("containers")?)?.into_iter().fold(Room::default(), Room::plus);
         let largest = requests(&spec.field("initContainers")?)?
             .into_iter()
             .fold(Room::default(), |a, b| Room { cpu: a.cpu.max(b.cpu), memory: a.memory.max(b.memory) });
-        let overhead = room_of(&spec.field("overhead")?)?;
+        let overhead = room(&spec.field("overhead")?)?;
         Ok(Self {
             uid: text(&meta, "uid")?,
             resource_version: text(&meta, "resourceVersion")?,
             namespace: text(&meta, "namespace")?,
             name: text(&meta, "name")?,
-            flink: labels.get("app").filter(|_| flink).cloned(),
+            flink: labels.get("app").filter(|_| task_manager).cloned(),
             node: text(&spec, "nodeName")?,
             requested: Room { cpu: sum.cpu.max(largest.cpu), memory: sum.memory.max(largest.memory) }.plus(overhead),
             ended: matches!(text(&status, "phase")?.as_str(), "Succeeded" | "Failed"),
@@ -96,19 +98,11 @@ fn requests(containers: &At<'_>) -> Result<Vec<Room>, WrongShape> {
     let one = |item: &Value| {
         let container = At::root(item);
         let resources = container.field("resources")?;
-        let (asked, limit) = (room_of(&resources.field("requests")?)?, room_of(&resources.field("limits")?)?);
+        let (asked, limit) = (room(&resources.field("requests")?)?, room(&resources.field("limits")?)?);
         let or = |asked: u64, limit: u64| if asked == 0 { limit } else { asked };
         Ok(Room { cpu: or(asked.cpu, limit.cpu), memory: or(asked.memory, limit.memory) })
     };
     containers.items()?.iter().map(one).collect()
-}
-
-fn room_of(at: &At<'_>) -> Result<Room, WrongShape> {
-    let text = |name: &str| at.field(name).and_then(|f| f.text());
-    Ok(Room {
-        cpu: text("cpu")?.as_deref().and_then(quantity::milli_cores).unwrap_or_default(),
-        memory: text("memory")?.as_deref().and_then(quantity::whole).unwrap_or_default(),
-    })
 }
 
 /// The limits of one ResourceQuota.
@@ -245,7 +239,8 @@ impl Projection for VerticalScaler {
     }
 }
 
-/// Node selector and tolerations that a pod template of a Flink resource asks for, with the operator's configuration keys.
+/// The tolerations of a pod template: key, operator, value and effect of each entry of its `spec.tolerations`. What is no text counts
+/// as empty, and no list as none.
 pub fn tolerations(template: &Value) -> Vec<Toleration> {
     let list = template.pointer("/spec/tolerations").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let text = |item: &Value, name: &str| line(item.get(name).and_then(Value::as_str).unwrap_or_default(), 317);
@@ -326,15 +321,8 @@ impl KubeClient {
         self.json(&ask, request).await
     }
 
-    /// Reads a row of any kind once.
-    ///
-    /// # Errors
-    /// As any call.
-    pub async fn rows<R: Projection>(&self, scope: &Scope) -> Result<Vec<R>, KubeError> {
-        self.list_rows(scope).await.map(|(rows, _)| rows)
-    }
-
-    /// Images and labels of the operator's Deployment, where it can be read: `app.kubernetes.io/name=flink-kubernetes-operator`.
+    /// Images and labels of the operator's Deployment, where it can be read: `app.kubernetes.io/name=flink-kubernetes-operator`. One
+    /// whose document cannot be read tells nothing and is left out.
     ///
     /// # Errors
     /// As any call.
@@ -344,7 +332,7 @@ impl KubeClient {
             labels: "app.kubernetes.io/name=flink-kubernetes-operator".to_owned(),
             fields: String::new(),
         };
-        self.rows(&scope).await
+        self.list_rows(&scope).await.map(|(rows, _)| rows)
     }
 
     /// Opens the log of a container.
@@ -533,7 +521,8 @@ mod tests {
     #[test]
     fn init_containers_count_where_they_ask_for_more() {
         let pod = |init: &str| {
-            let pod = json!({"metadata": {"uid": "p", "labels": {"app": "orders", "type": "flink-native-kubernetes"}},
+            let pod = json!({"metadata": {"uid": "p",
+                    "labels": {"app": "orders", "component": "taskmanager", "type": "flink-native-kubernetes"}},
                 "spec": {"nodeName": "a", "overhead": {"cpu": "50m"},
                     "initContainers": [{"resources": {"requests": {"cpu": init}}}],
                     "containers": [{"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}, {"resources": {"requests": {"cpu": "500m"}}}]}});
@@ -542,6 +531,33 @@ mod tests {
         assert_eq!(pod("100m").requested, Room { cpu: 1550, memory: 1 << 30 });
         assert_eq!(pod("4").requested.cpu, 4050);
         assert_eq!(pod("4").flink.as_deref(), Some("orders"));
+    }
+
+    #[test]
+    fn only_task_managers_count_as_room_that_a_redeploy_releases() {
+        let of = |labels: Value| PodRoom::project(&json!({"metadata": {"uid": "p", "labels": labels}})).unwrap().flink;
+        let labelled = |kind: &str, component: &str| json!({"app": "orders", "component": component, "type": kind});
+        assert_eq!(of(labelled("flink-native-kubernetes", "taskmanager")).as_deref(), Some("orders"));
+        assert_eq!(of(labelled("flink-standalone-kubernetes", "taskmanager")).as_deref(), Some("orders"));
+        assert_eq!(of(labelled("flink-native-kubernetes", "jobmanager")), None);
+        assert_eq!(of(labelled("web", "taskmanager")), None);
+        assert_eq!(of(json!({"app": "orders", "type": "flink-native-kubernetes"})), None);
+    }
+
+    #[test]
+    fn tolerations_are_those_of_the_template_as_far_as_they_are_texts() {
+        let template = json!({"spec": {"nodeSelector": {"disk": "ssd"}, "tolerations": [
+            {"key": "flink", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 60},
+            {"key": 5, "value": "data"}]}});
+        let found = tolerations(&template);
+        let of = |key: &str, exists, value: &str, effect: &str| Toleration {
+            key: key.to_owned(),
+            exists,
+            value: value.to_owned(),
+            effect: effect.to_owned(),
+        };
+        assert_eq!(found, [of("flink", true, "", "NoSchedule"), of("", false, "data", "")]);
+        assert!(tolerations(&json!({"spec": {"tolerations": "all"}})).is_empty());
     }
 
     #[test]

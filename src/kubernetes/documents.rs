@@ -12,11 +12,18 @@ use super::objects::{Kind, ResourceRef, Scope};
 const PAGE: usize = 250;
 
 impl KubeClient {
-    /// Reads every object of a kind in a scope, whole.
+    /// Reads every object of a kind in a scope, whole. A page that came too late starts the list again, once and in one piece.
     ///
     /// # Errors
     /// As any call.
     pub async fn documents(&self, kind: Kind, scope: &Scope) -> Result<Vec<Value>, KubeError> {
+        match self.documents_paged(kind, scope, Some(PAGE)).await {
+            Err(KubeError::Expired { .. }) => self.documents_paged(kind, scope, None).await,
+            other => other,
+        }
+    }
+
+    async fn documents_paged(&self, kind: Kind, scope: &Scope, page: Option<usize>) -> Result<Vec<Value>, KubeError> {
         let namespace = scope.namespace.as_deref();
         let ask = Ask::of("list", kind, namespace, None);
         let mut all = Vec::new();
@@ -26,7 +33,9 @@ impl KubeClient {
             let query = {
                 let mut query = url::form_urlencoded::Serializer::new(String::new());
                 scope.select(&mut query);
-                query.append_pair("limit", &PAGE.to_string());
+                if let Some(page) = page {
+                    query.append_pair("limit", &page.to_string());
+                }
                 if !token.is_empty() {
                     query.append_pair("continue", &token);
                 }
@@ -80,5 +89,45 @@ impl KubeClient {
             .body(Bytes::from(options.to_string()))
             .map_err(|e| invalid(&ask, &e))?;
         self.json(&ask, request).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Response, StatusCode};
+    use http_body_util::Full;
+
+    use super::super::client::Limits;
+    use super::*;
+
+    /// A server whose continue tokens are always too old; without a limit it lists two pods if `whole`, else that is too late as well.
+    fn forgetful(whole: bool) -> KubeClient {
+        let server = tower::service_fn(move |request: Request<_>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let list = |token: &str, names: &[&str]| {
+                let items: Vec<Value> = names.iter().map(|name| json!({"metadata": {"name": name}})).collect();
+                (StatusCode::OK, json!({"metadata": {"resourceVersion": "9", "continue": token}, "items": items}))
+            };
+            let too_old = || (StatusCode::GONE, json!({"code": 410, "reason": "Expired", "message": "too old"}));
+            let (status, body) = match (query.contains("continue="), query.contains("limit=")) {
+                (true, _) => too_old(),
+                (false, true) => list("next", &["old"]),
+                (false, false) if whole => list("", &["a", "b"]),
+                (false, false) => too_old(),
+            };
+            let answer = Response::builder().status(status).body(Full::new(Bytes::from(body.to_string())));
+            async move { answer }
+        });
+        KubeClient::from_service(server, "https://forgetful", Limits::default())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_came_too_late_starts_the_list_again_once() {
+        let found = forgetful(true).documents(Kind::Pod, &Scope::default()).await.unwrap();
+        let names: Vec<_> =
+            found.iter().filter_map(|pod| pod.pointer("/metadata/name").and_then(Value::as_str)).collect();
+        assert_eq!(names, ["a", "b"], "nothing of the first attempt is kept");
+        let error = forgetful(false).documents(Kind::Pod, &Scope::default()).await.unwrap_err();
+        assert!(matches!(error, KubeError::Expired { .. }), "{error:?}");
     }
 }

@@ -21,8 +21,6 @@ use super::status::Status;
 pub struct Manager {
     /// The manager's name, e.g. `kubectl-client-side-apply` or `argocd-controller`.
     pub name: String,
-    /// `Apply` or `Update`.
-    pub operation: String,
     /// When it last wrote.
     pub at: Option<Timestamp>,
     /// Keys of `spec.flinkConfiguration` that it owns, in the spelling of the resource.
@@ -313,12 +311,7 @@ fn managers(at: &At<'_>) -> Result<Vec<Manager>, WrongShape> {
         if let Some(Value::Object(owned)) = spec.field("f:flinkConfiguration")?.value() {
             owned_keys(owned, "", &mut configuration_keys);
         }
-        managers.push(Manager {
-            name: text("manager")?,
-            operation: text("operation")?,
-            at: item.field("time")?.instant()?,
-            configuration_keys,
-        });
+        managers.push(Manager { name: text("manager")?, at: item.field("time")?.instant()?, configuration_keys });
     }
     Ok(managers)
 }

@@ -120,7 +120,7 @@ fn count(at: &At<'_>, name: &str) -> Result<u32, WrongShape> {
 }
 
 /// Cpu and memory of a map of quantities; what cannot be read counts as nothing.
-fn room(at: &At<'_>) -> Result<Room, WrongShape> {
+pub(super) fn room(at: &At<'_>) -> Result<Room, WrongShape> {
     let text = |name: &str| at.field(name).and_then(|f| f.text());
     Ok(Room {
         cpu: text("cpu")?.as_deref().and_then(quantity::milli_cores).unwrap_or_default(),

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::domain::decision::DecisionState;
 use crate::domain::job::{Ownership, Realization};
 use crate::domain::kubernetes::KubeAction;
-use crate::domain::plan;
+use crate::domain::plan::{self, PlanState};
 
 use super::model::Model;
 use super::screens::Screen;
@@ -239,9 +239,8 @@ impl Action {
         }
         match self.needs_target() {
             Target::Nothing => {}
-            Target::Job if model.job().is_none() => {
-                return no(if model.on_blue_green() { ONLY_TO_LOOK_AT } else { "no job is selected" });
-            }
+            Target::Job if model.job().is_none() => return no(no_job(model)),
+            Target::Jobs if model.jobs().is_empty() => return no(no_job(model)),
             Target::Decision if model.decision().is_none() => {
                 return no(if model.job().is_some() { "this job has no decision" } else { "no decision is selected" });
             }
@@ -269,6 +268,9 @@ impl Action {
                 None => no("no Kubernetes cluster is looked at"),
                 Some(kube) if kube.contexts.is_empty() => no("no kubeconfig with contexts is in use"),
                 Some(_) if !model.in_flight.is_empty() => no("commands are under way on this one"),
+                Some(_) if model.latest().plans.iter().any(|plan| plan.state == PlanState::Running) => {
+                    no("an operation runs on this one")
+                }
                 Some(_) => Ok(()),
             },
             Self::Up | Self::Down | Self::Top | Self::Bottom | Self::HalfUp | Self::HalfDown => Ok(()),
@@ -332,7 +334,7 @@ impl Action {
                 if model.can_go_back() {
                     Ok(())
                 } else {
-                    no("this is the first level; q ends the program")
+                    no(format!("this is the first level; {} ends the program", model.keymap().key_text(Self::Leave)))
                 }
             }
             Self::LastView => {
@@ -528,6 +530,11 @@ impl Action {
 
 /// What is said of a row without actions.
 const ONLY_TO_LOOK_AT: &str = "a FlinkBlueGreenDeployment is only to look at: its deployments have rows of their own";
+
+/// Why there is no job to do anything with.
+fn no_job(model: &Model) -> &'static str {
+    if model.on_blue_green() { ONLY_TO_LOOK_AT } else { "no job is selected" }
+}
 
 /// Whether a job can be given to somebody else now.
 fn ownership(action: Action, model: &Model) -> Result<(), Unavailable> {

@@ -22,7 +22,7 @@ use unicode_width::UnicodeWidthStr;
 use super::action::Action;
 use super::event::{Key, sequence_text};
 use super::model::{Model, Views};
-use super::overlays::popup::popup;
+use super::overlays::popup::{keys_line, popup};
 use super::overlays::prompt::draw_line;
 use super::overlays::{self, Overlay};
 use super::screens::{self, Ctx, NextChange, Screen};
@@ -134,8 +134,11 @@ fn draw_overlay(frame: &mut Frame, hints: Rect, overlay: &mut Overlay, ctx: &Ctx
 /// What is under way and what becomes of it when the program ends.
 fn quit(frame: &mut Frame, ctx: &Ctx, model: &Model) {
     let mut sheet = Sheet::new(ctx.theme, 66.min(usize::from(frame.area().width.saturating_sub(4))));
-    for plan in ctx.snapshot.plans.iter().filter(|plan| plan.state == PlanState::Running) {
-        let step = plan.current().and_then(|index| plan.steps.get(index).map(|step| (index + 1, step)));
+    // What runs now counts, not what a frozen picture shows.
+    let mut running = false;
+    for plan in model.latest().plans.iter().filter(|plan| plan.state == PlanState::Running) {
+        running = true;
+        let step = plan.current_step();
         let (number, name) = step.map_or((plan.steps.len(), ""), |(number, step)| (number, step.name.as_str()));
         let text = format!(
             "{} {} stops at step {number} of {}, {name}: {}. The next start offers to go on.",
@@ -147,7 +150,8 @@ fn quit(frame: &mut Frame, ctx: &Ctx, model: &Model) {
         sheet.sentence("", Slot::Base, &text, Slot::Warning);
         sheet.blank();
     }
-    let count = model.in_flight.iter().filter(|flight| !flight.is_of_plan()).count();
+    // A command about a plan that runs is told by the plan.
+    let count = model.in_flight.iter().filter(|flight| !running || !flight.is_of_plan()).count();
     if count > 0 {
         let are = if count == 1 { "is" } else { "are" };
         let text = format!(
@@ -156,7 +160,11 @@ fn quit(frame: &mut Frame, ctx: &Ctx, model: &Model) {
         sheet.sentence("", Slot::Base, &text, Slot::Base);
         sheet.blank();
     }
-    sheet.line(keys_line(ctx, &[("y", "end the program"), ("esc", "stay")]));
+    if !running && count == 0 {
+        sheet.sentence("", Slot::Base, "Nothing is under way any more.", Slot::Base);
+        sheet.blank();
+    }
+    sheet.line(keys_line(ctx.theme, &[("y", "end the program"), ("esc", "stay")]));
     let lines = sheet.into_lines();
     let high = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let area = popup(frame, ctx.theme, "End flightdeck?", Slot::BorderActive, 66, high);
@@ -175,13 +183,6 @@ fn notices(frame: &mut Frame, ctx: &Ctx, scroll: &mut screens::Scroll) {
     let area = popup(frame, ctx.theme, "Notices", Slot::BorderActive, 66, u16::try_from(len).unwrap_or(u16::MAX));
     scroll.fit(text.line_count(area.width), usize::from(area.height));
     frame.render_widget(text.scroll((u16::try_from(scroll.offset).unwrap_or(u16::MAX), 0)), area);
-}
-
-fn keys_line(ctx: &Ctx, keys: &[(&'static str, &'static str)]) -> Line<'static> {
-    let style = |slot| ctx.theme.style(slot);
-    Line::from_iter(keys.iter().flat_map(|(key, what)| {
-        [Span::styled(*key, style(Slot::Key)), Span::styled(format!(" {what}   "), style(Slot::Base))]
-    }))
 }
 
 fn too_small(frame: &mut Frame, model: &Model) {

@@ -1,5 +1,6 @@
 //! Snapshots as a real fleet gives them, for tests of what is drawn: a night with one of every kind of trouble.
 
+pub(crate) mod frames;
 mod kubernetes;
 pub(crate) mod plans;
 

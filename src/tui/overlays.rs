@@ -119,7 +119,7 @@ impl Overlay {
             Self::Choose(choose) => choose.key(key),
             Self::Snapshots(snapshots) => snapshots.key(key),
             Self::Plan(dialog) => dialog.key(key, monotonic),
-            Self::Unfinished(unfinished) => unfinished.key(key),
+            Self::Unfinished(unfinished) => unfinished.key(key, monotonic),
             Self::Quit => match key.code {
                 Code::Char('y') => Reply::Quit,
                 Code::Esc | Code::Char('n' | 'q') => Reply::Close,

@@ -7,6 +7,8 @@ use flightdeck::clock::{Clock, SystemClock};
 use flightdeck::kubernetes::watch::{Collection, Contact, run};
 use flightdeck::kubernetes::{ConnectOptions, FlinkDeployment, Limits, Places, connect};
 use flightdeck::sim::fault::{Fault, FaultSpec};
+use flightdeck::sim::kubernetes::kinds::Kind;
+use flightdeck::sim::kubernetes::store::{Key, Part, Write};
 use flightdeck::sim::scenario::Scenario;
 use flightdeck::sim::{Sim, SimOptions};
 use tokio::sync::mpsc;
@@ -139,6 +141,18 @@ async fn a_connection_that_breaks_hangs_or_is_refused_is_said_and_comes_back() {
         until(&format!("back from {fault:?}"), &live).await;
     }
     inject(&sim, Fault::WatchDropped, 0.2);
-    until("a change after the cut", &|rows| sim.api.with_store(|s, _| s.version()) > 0 && live(rows)).await;
+    let orders = Key::new(Kind::FlinkDeployment, "flink", "orders");
+    let changed = sim.api.with_store(|store, now| {
+        store.update(&orders, Part::Main, now, Write::Real, |object| {
+            object["spec"]["image"] = "flink:after-the-cut".into();
+            Ok(())
+        })
+    });
+    changed.unwrap();
+    let image = |row: &FlinkDeployment| row.image.clone();
+    until("a change at the cut", &|rows| {
+        live(rows) && rows.rows.values().any(|row| image(row).as_deref() == Some("flink:after-the-cut"))
+    })
+    .await;
     sim.stop().await;
 }

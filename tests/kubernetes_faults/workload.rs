@@ -7,7 +7,6 @@ use flightdeck::domain::reason::ReasonCode;
 use flightdeck::domain::snapshot::Snapshot;
 use flightdeck::sim::fault::Fault;
 use flightdeck::sim::kubernetes::kinds::Kind;
-use serde_json::json;
 
 use super::embedded::{Flight, decision, describe, job};
 use super::{JOB, seconds, why};
@@ -98,14 +97,13 @@ async fn an_image_that_cannot_be_pulled_is_the_deepest_cause() {
     let namespace = job(&flight.snapshot(), JOB).unwrap().namespace.clone().unwrap();
     flight.inject(Fault::ImagePullError { cluster: JOB.into() }, 90.0);
     flight.embedded.change(Kind::FlinkDeployment, &namespace, JOB, |object| {
-        object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap() + 1);
         object["spec"]["image"] = "registry.example/orders:9".into();
     });
     flight
         .until(90, "the image is named", |s| {
             let health = &job(s, JOB).unwrap().health;
-            health.word == HealthWord::JobManagerLost && health.reason.contains("ImagePullBackOff")
-                || health.reason.contains("ErrImagePull")
+            let named = ["ImagePullBackOff", "ErrImagePull"].iter().any(|why| health.reason.contains(why));
+            health.word == HealthWord::JobManagerLost && named
         })
         .await;
     let untouched = flight.written(JOB);
@@ -133,8 +131,9 @@ async fn a_scale_up_without_room_is_followed_and_said() {
         })
         .await;
     flight
-        .until(60, "no room is the word", |s| {
-            word(s) == HealthWord::NoResources || job(s, JOB).is_some_and(|j| j.progress.is_some())
+        .until(60, "what keeps it waiting is said", |s| {
+            job(s, JOB)
+                .is_some_and(|j| j.health.word == HealthWord::Rescaling && j.health.reason.contains("unschedulable"))
         })
         .await;
     flight

@@ -1,33 +1,29 @@
 //! The embedded cluster with its operator, and one flightdeck process after another that looks after it.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Method, Request, Response};
-use flightdeck::clock::{Clock, TokioClock};
-use flightdeck::control::{ControlConfig, Handle, KubernetesApi, KubernetesSource, Parts, Periods, start};
-use flightdeck::domain::command::{Command, CommandId, CommandStage, Intent, Issuer};
+use flightdeck::clock::Clock;
+use flightdeck::control::{ControlConfig, KubernetesApi, KubernetesSource, Periods};
+use flightdeck::domain::command::CommandStage;
 use flightdeck::domain::ids::SourceId;
 use flightdeck::domain::job::{JobState, Mode};
-use flightdeck::domain::plan::{Confirmation, Danger, Operation, Plan, PlanId, PlanOrder, PlanSubject};
+use flightdeck::domain::plan::{Operation, Plan, PlanOrder, PlanSubject};
 use flightdeck::domain::snapshot::Snapshot;
 use flightdeck::kubernetes::{KubeClient, Limits, Namespaces};
-use flightdeck::sim::fault::{Fault, FaultSpec};
+use flightdeck::sim::fault::Fault;
+use flightdeck::sim::kubernetes::KubernetesFace;
 use flightdeck::sim::kubernetes::kinds::Kind;
-use flightdeck::sim::kubernetes::store::{Key, Part, Write};
-use flightdeck::sim::kubernetes::{ApiServer, KubernetesFace};
-use flightdeck::sim::operator::Operator;
-use flightdeck::sim::scenario::Scenario;
-use flightdeck::sim::serve::Faces;
-use flightdeck::sim::world::SharedWorld;
-use flightdeck::state::journal::{Record, recover};
-use flightdeck::state::{Journal, MemoryStore, Recovery};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
-use tokio_util::task::AbortOnDropHandle;
+
+use super::embedded::Embedded;
+use super::plans::{Desk, Gate};
 
 const HEAD: &str = r#"
 name = "managed"
@@ -121,37 +117,6 @@ fn scenario(on: &str, release: &str) -> (String, usize) {
     (text.replace("version = \"1.15\"", &format!("version = \"{release}\"")), jobs)
 }
 
-/// Every journal write and every effect has a moment before and one after; a process can be ended at any of them.
-#[derive(Debug, Clone, Default)]
-pub struct Gate(Arc<Mutex<(usize, Option<usize>)>>, Arc<tokio::sync::Notify>);
-
-impl Gate {
-    /// Counts from here on, and ends the process at this moment, if one is given.
-    pub fn arm(&self, moment: Option<usize>) {
-        *self.0.lock().unwrap() = (0, moment);
-    }
-
-    async fn pass(&self) {
-        let here = {
-            let mut state = self.0.lock().unwrap();
-            state.0 += 1;
-            state.1 == Some(state.0)
-        };
-        if here {
-            self.1.notify_one();
-            std::future::pending::<()>().await;
-        }
-    }
-
-    pub fn passed(&self) -> usize {
-        self.0.lock().unwrap().0
-    }
-
-    pub async fn reached(&self) -> bool {
-        tokio::time::timeout(Duration::from_secs(1800), self.1.notified()).await.is_ok()
-    }
-}
-
 /// The way to the embedded API server, with the effects that arrived and were taken.
 #[derive(Debug, Clone)]
 struct Tapped {
@@ -212,16 +177,24 @@ where
 }
 
 pub struct Bench {
-    clock: Arc<dyn Clock>,
-    pub server: ApiServer,
+    pub embedded: Embedded,
     pub gate: Gate,
     effects: Arc<Mutex<Vec<String>>>,
-    pub journal: Journal,
-    handle: Handle,
-    next: u64,
-    config: ControlConfig,
-    task: Option<AbortOnDropHandle<()>>,
-    _operator: AbortOnDropHandle<()>,
+    desk: Desk,
+}
+
+impl Deref for Bench {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.desk
+    }
+}
+
+impl DerefMut for Bench {
+    fn deref_mut(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
 }
 
 pub fn config() -> ControlConfig {
@@ -241,29 +214,12 @@ impl Bench {
     pub async fn with(target: &str, release: &str, config: ControlConfig) -> Self {
         let gate = Gate::default();
         let (text, jobs) = scenario(target, release);
-        let began = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(began));
-        let scenario = Scenario::parse("managed", &text).unwrap();
-        let world = SharedWorld::new(scenario.build(clock.now()).unwrap(), Arc::clone(&clock));
-        let faces = Faces::new(world.clone());
-        let server = ApiServer::new(world, Arc::new(move |name: &str| faces.router(name)));
-        let operator = Operator::install(server.clone(), &scenario);
-        let operator = AbortOnDropHandle::new(tokio::spawn(operator.run()));
+        let embedded = Embedded::parse(&text);
         let effects: Arc<Mutex<Vec<String>>> = Arc::default();
-        let journal = tapped(Journal::in_memory(), &gate);
-        let (handle, task) = begin(&clock, &server, &gate, &effects, &journal, Recovery::default(), &config);
-        let mut bench = Self {
-            clock,
-            server,
-            gate,
-            effects,
-            journal,
-            handle,
-            next: 1,
-            config,
-            task: Some(task),
-            _operator: operator,
-        };
+        let (clock, patience): (Arc<dyn Clock>, _) = (embedded.clock.clone(), Duration::from_secs(7200));
+        let source = source(&embedded, &gate, &effects);
+        let desk = Desk::begin(clock, gate.journal(), config, patience, |parts| parts.kubernetes.push(source));
+        let bench = Self { embedded, gate, effects, desk };
         let running = |s: &Snapshot| s.jobs.iter().filter(|j| j.state == JobState::Running).count();
         bench.until("the jobs are seen", |s| running(s) >= jobs).await;
         bench
@@ -271,51 +227,9 @@ impl Bench {
 
     /// Ends the process where it stands and starts another one, which is not ended.
     pub async fn crash(&mut self) {
-        drop(self.task.take());
-        tokio::task::yield_now().await;
         self.gate = Gate::default();
-        let records = self.journal.records();
-        self.journal = Journal::in_memory();
-        for record in &records {
-            self.journal.append(record.clone()).await.unwrap();
-        }
-        let recovery = recover(&records);
-        let (handle, task) =
-            begin(&self.clock, &self.server, &self.gate, &self.effects, &self.journal, recovery, &self.config);
-        (self.handle, self.task) = (handle, Some(task));
-        self.until("it was asked once", |s| s.loaded).await;
-    }
-
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.handle.snapshots.borrow().clone()
-    }
-
-    pub fn plan(&self, id: PlanId) -> Arc<Plan> {
-        self.snapshot().plan(id).unwrap().clone()
-    }
-
-    pub async fn until(&mut self, what: &str, wanted: impl Fn(&Snapshot) -> bool) {
-        let mut snapshots = self.handle.snapshots.clone();
-        let found = tokio::time::timeout(Duration::from_secs(7200), snapshots.wait_for(|s| wanted(s))).await.is_ok();
-        let snapshot = self.snapshot();
-        let jobs: Vec<_> = snapshot.jobs.iter().map(|j| (&j.name, j.kind, j.state)).collect();
-        assert!(found, "never: {what}; {jobs:?}; plans {:#?}, commands {:#?}", snapshot.plans, snapshot.commands);
-    }
-
-    pub async fn order(&mut self, order: PlanOrder) -> CommandId {
-        let id = CommandId(self.next);
-        self.next += 1;
-        let command =
-            Command { id, intent: Intent::Plan(order), issuer: Issuer::Screen, target: None, at: self.clock.now() };
-        self.handle.commands.send(command).await.unwrap();
-        id
-    }
-
-    pub async fn stage(&mut self, order: PlanOrder) -> CommandStage {
-        let id = self.order(order).await;
-        let of = move |s: &Snapshot| s.commands.iter().find(|c| c.command.id == id).map(|c| c.stage.clone());
-        self.until("the command ends", move |s| of(s).is_some_and(|stage| stage.is_final())).await;
-        self.snapshot().commands.iter().find(|c| c.command.id == id).unwrap().stage.clone()
+        let source = source(&self.embedded, &self.gate, &self.effects);
+        self.desk.crash(|parts| parts.kubernetes.push(source)).await;
     }
 
     pub fn subject(&self, name: &str) -> PlanSubject {
@@ -325,29 +239,17 @@ impl Bench {
     }
 
     pub async fn propose(&mut self, name: &str, operation: Operation) -> Arc<Plan> {
-        let id = PlanId(u32::try_from(self.next).unwrap());
         let subject = self.subject(name);
-        let stage = self.stage(PlanOrder::Propose { plan: id, subject, operation }).await;
-        assert_eq!(stage, CommandStage::Observed);
-        self.plan(id)
-    }
-
-    pub fn confirmation(plan: &Plan) -> Confirmation {
-        match plan.danger {
-            Danger::Effect | Danger::Restart => Confirmation::Yes,
-            Danger::Loss => Confirmation::Name { name: plan.target.name.clone() },
-        }
+        self.desk.propose(subject, operation).await
     }
 
     pub async fn begin(&mut self, plan: &Plan) {
-        self.order(PlanOrder::Run { plan: plan.id, confirmation: Self::confirmation(plan) }).await;
+        self.order(PlanOrder::Run { plan: plan.id, confirmation: Desk::confirmation(plan) }).await;
     }
 
     pub async fn run(&mut self, name: &str, operation: Operation) -> (CommandStage, Arc<Plan>) {
         let plan = self.propose(name, operation).await;
-        assert_eq!(plan.blocks, Vec::<String>::new());
-        let stage = self.stage(PlanOrder::Run { plan: plan.id, confirmation: Self::confirmation(&plan) }).await;
-        (stage, self.plan(plan.id))
+        self.carry_out(&plan).await
     }
 
     /// Runs a plan that must come to its end.
@@ -367,15 +269,15 @@ impl Bench {
     }
 
     pub fn fault(&self, fault: Fault, lasts: f64) {
-        self.server.world().with(|w| w.inject(FaultSpec { at: 0.0, lasts, fault }).unwrap());
+        self.embedded.inject(fault, lasts);
     }
 
     pub fn heal(&self) {
-        self.server.world().with(flightdeck::sim::world::World::clear_faults);
+        self.embedded.clear_faults();
     }
 
     pub fn object(&self, kind: Kind, name: &str) -> Option<Value> {
-        self.server.get(&Key::new(kind, "flink", name)).map(|object| (*object).clone())
+        self.embedded.object(kind, name)
     }
 
     /// `lifecycle/job` of a resource, or `gone`.
@@ -387,58 +289,20 @@ impl Bench {
 
     /// Somebody else changes a resource.
     pub fn edit(&self, kind: Kind, name: &str, change: impl FnOnce(&mut Value)) {
-        let key = Key::new(kind, "flink", name);
-        let changed = self.server.with_store(|store, now| {
-            store.update(&key, Part::Main, now, Write::Real, |object| {
-                change(object);
-                Ok(())
-            })
-        });
-        changed.unwrap();
-    }
-
-    /// The journal tells the whole story and nothing is open in it.
-    pub fn assert_told(&self, plan: &Plan) {
-        let records = self.journal.records();
-        assert_eq!(recover(&records).plans, vec![], "nothing is open");
-        assert!(records.iter().any(|r| matches!(r, Record::Plan { plan: id, .. } if *id == plan.id)));
+        self.embedded.change(kind, "flink", name, change);
     }
 }
 
-fn tapped(journal: Journal, gate: &Gate) -> Journal {
-    let gate = gate.clone();
-    journal.tapped(Arc::new(move |_, _| {
-        let gate = gate.clone();
-        Box::pin(async move { gate.pass().await })
-    }))
-}
-
-fn begin(
-    clock: &Arc<dyn Clock>,
-    server: &ApiServer,
-    gate: &Gate,
-    effects: &Arc<Mutex<Vec<String>>>,
-    journal: &Journal,
-    recovery: Recovery,
-    config: &ControlConfig,
-) -> (Handle, AbortOnDropHandle<()>) {
-    let way = Tapped { face: KubernetesFace::new(server.clone()), gate: gate.clone(), effects: Arc::clone(effects) };
+/// The embedded cluster as a source of a loop, through a way with a gate.
+fn source(embedded: &Embedded, gate: &Gate, effects: &Arc<Mutex<Vec<String>>>) -> KubernetesSource {
+    let face = KubernetesFace::new(embedded.server.clone());
+    let way = Tapped { face, gate: gate.clone(), effects: Arc::clone(effects) };
     let client = KubeClient::from_service(way, "https://embedded", Limits::default());
-    let api = KubernetesApi::new(client, Namespaces::All, Arc::clone(clock));
-    let parts = Parts {
-        contexts: None,
-        clock: Arc::clone(clock),
-        store: Arc::new(MemoryStore::new()),
-        journal: journal.clone(),
-        recovery,
-        flink: vec![],
-        kubernetes: vec![KubernetesSource {
-            id: SourceId::new("embedded"),
-            address: "https://embedded".into(),
-            api: Arc::new(api),
-            insecure: false,
-        }],
-    };
-    let (handle, task) = start(config.clone(), parts);
-    (handle, AbortOnDropHandle::new(task))
+    let clock: Arc<dyn Clock> = embedded.clock.clone();
+    KubernetesSource {
+        id: SourceId::new("embedded"),
+        address: "https://embedded".into(),
+        api: Arc::new(KubernetesApi::new(client, Namespaces::All, clock)),
+        insecure: false,
+    }
 }

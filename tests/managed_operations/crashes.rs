@@ -3,7 +3,7 @@
 use flightdeck::domain::command::CommandStage;
 use flightdeck::domain::plan::{Operation, Origin, PlanOrder, PlanState, Shutdown};
 
-use super::bench::Bench;
+use super::plans::Desk;
 use super::{Case, assert_leaves, cases, redeploy, savepoint, shutdown};
 
 /// Dies at each moment of one operation.
@@ -25,7 +25,7 @@ async fn dies_everywhere(case: &Case) {
         let known = bench.snapshot().plan(plan.id).cloned();
         match known.map(|plan| plan.state.clone()) {
             Some(PlanState::Interrupted { .. }) => {
-                let order = PlanOrder::Resume { plan: plan.id, confirmation: Bench::confirmation(&plan) };
+                let order = PlanOrder::Resume { plan: plan.id, confirmation: Desk::confirmation(&plan) };
                 let stage = bench.stage(order).await;
                 assert_eq!(stage, CommandStage::Observed, "{what}: {:#?}", bench.plan(plan.id));
                 assert_leaves(&bench, case, &what);

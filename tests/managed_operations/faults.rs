@@ -7,6 +7,7 @@ use flightdeck::sim::fault::Fault;
 use serde_json::json;
 
 use super::bench::Bench;
+use super::plans::Desk;
 use super::{APP, JOB, assert_leaves, redeploy, savepoint, shapes, shutdown};
 
 fn failed(stage: &CommandStage) -> &str {
@@ -17,7 +18,7 @@ fn failed(stage: &CommandStage) -> &str {
 }
 
 fn resume(plan: &Plan) -> PlanOrder {
-    PlanOrder::Resume { plan: plan.id, confirmation: Bench::confirmation(plan) }
+    PlanOrder::Resume { plan: plan.id, confirmation: Desk::confirmation(plan) }
 }
 
 /// The effect of a step was sent.
@@ -97,7 +98,7 @@ async fn an_api_server_that_is_away_for_a_while_only_delays_a_plan() {
         let plan = bench.propose(case.on, case.operation.clone()).await;
         bench.fault(Fault::ApiGone, 8.0);
         // While it is away the plan cannot even be checked again.
-        let order = PlanOrder::Run { plan: plan.id, confirmation: Bench::confirmation(&plan) };
+        let order = PlanOrder::Run { plan: plan.id, confirmation: Desk::confirmation(&plan) };
         let stage = bench.stage(order.clone()).await;
         assert!(failed(&stage).contains("nothing was sent"), "{stage:?}");
         tokio::time::sleep(std::time::Duration::from_secs(30)).await;
@@ -141,7 +142,7 @@ async fn a_spec_that_somebody_changed_is_not_written_over() {
     bench.edit(APP, "orders", |o| o["spec"]["flinkConfiguration"]["kubernetes.operator.x"] = "1".into());
     let order = PlanOrder::Run { plan: plan.id, confirmation: Confirmation::Yes };
     let stage = bench.stage(order).await;
-    assert!(!matches!(stage, CommandStage::Observed), "{stage:?}");
+    assert!(matches!(stage, CommandStage::Refused { .. } | CommandStage::Superseded { .. }), "{stage:?}");
     assert_eq!(bench.effects(), Vec::<String>::new());
 
     // In the middle, while its savepoint is taken.
@@ -167,7 +168,7 @@ async fn a_permission_that_is_missing_is_said_before_and_one_that_is_lost_ends_t
     let plan = bench.propose("orders", Operation::Suspend).await;
     assert!(plan.blocks.iter().any(|b| b.contains("patch") && b.contains("flinkdeployments")), "{:?}", plan.blocks);
     // Lost between the proposal and its confirmation.
-    let order = PlanOrder::Run { plan: before.id, confirmation: Bench::confirmation(&before) };
+    let order = PlanOrder::Run { plan: before.id, confirmation: Desk::confirmation(&before) };
     let stage = bench.stage(order).await;
     assert!(matches!(&stage, CommandStage::Refused { why } if why.contains("flinkdeployments")), "{stage:?}");
     assert_eq!(bench.effects(), Vec::<String>::new());

@@ -9,6 +9,7 @@ use flightdeck::sim::fault::Fault;
 use serde_json::json;
 
 use super::bench::{Bench, config};
+use super::plans::Desk;
 use super::{APP, redeploy, savepoint, shutdown};
 
 /// The plan is blocked with these words, and nothing comes of running it.
@@ -16,7 +17,7 @@ async fn blocked(bench: &mut Bench, on: &str, operation: Operation, words: &str)
     let plan = bench.propose(on, operation.clone()).await;
     assert!(plan.blocks.iter().any(|b| b.contains(words)), "{operation:?} of {on}: {words}: {:?}", plan.blocks);
     let before = bench.effects();
-    let order = PlanOrder::Run { plan: plan.id, confirmation: Bench::confirmation(&plan) };
+    let order = PlanOrder::Run { plan: plan.id, confirmation: Desk::confirmation(&plan) };
     let stage = bench.stage(order).await;
     assert!(matches!(stage, CommandStage::Refused { .. }), "{stage:?}");
     assert_eq!(bench.effects(), before);
@@ -116,7 +117,7 @@ async fn a_redeploy_restores_from_what_was_picked_and_the_inventory_offers_it() 
     assert!(plan.choices.iter().any(|fact| !fact.savepoint), "Flink's checkpoints are there too");
     bench.done("orders", redeploy(Origin::Path(first.clone()))).await;
     let restored = || {
-        bench.server.world().with(|w| {
+        bench.embedded.server.world().with(|w| {
             let jobs = &w.cluster("orders").unwrap().jobs;
             jobs.last().unwrap().checkpoints.restored.as_ref().unwrap().path.clone()
         })

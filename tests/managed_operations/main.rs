@@ -4,13 +4,18 @@
 
 mod bench;
 mod crashes;
+#[path = "../support/embedded.rs"]
+mod embedded;
 mod faults;
 mod guards;
+#[path = "../support/plans.rs"]
+mod plans;
 
 use bench::Bench;
 use flightdeck::domain::command::CommandStage;
 use flightdeck::domain::plan::{Operation, Origin, PlanOrder, SavepointFormat, Shutdown};
 use flightdeck::sim::kubernetes::kinds::Kind;
+use plans::Desk;
 use serde_json::Value;
 
 const APP: Kind = Kind::FlinkDeployment;
@@ -131,7 +136,7 @@ fn assert_leaves(bench: &Bench, case: &Case, what: &str) {
     for (kind, name, state) in &case.leaves {
         assert_eq!(bench.state(*kind, name), *state, "{what}: {name}");
         if *state == "gone" && *kind == APP {
-            let left = bench.server.with_store(|store, _| {
+            let left = bench.embedded.server.with_store(|store, _| {
                 let ours = |pod: &Value| pod.pointer("/metadata/labels/app").and_then(Value::as_str) == Some(name);
                 store.list(Kind::Pod, "flink").filter(|(_, pod)| ours(pod)).count()
             });
@@ -148,7 +153,7 @@ async fn every_operation_does_what_it_says_once() {
         let plan = bench.propose(case.on, case.operation.clone()).await;
         assert_eq!(plan.blocks, Vec::<String>::new(), "{what}");
         assert_eq!(bench.effects(), Vec::<String>::new(), "{what}: a proposal changes nothing");
-        let order = PlanOrder::Run { plan: plan.id, confirmation: Bench::confirmation(&plan) };
+        let order = PlanOrder::Run { plan: plan.id, confirmation: Desk::confirmation(&plan) };
         let stage = bench.stage(order).await;
         assert_eq!(stage, CommandStage::Observed, "{what}: {:#?}", bench.plan(plan.id));
         assert_leaves(&bench, &case, &what);

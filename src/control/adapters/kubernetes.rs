@@ -174,17 +174,14 @@ impl ClusterApi for KubernetesApi {
 
     fn stored<'a>(&'a self, resource: &'a ResourceRef) -> BoxFuture<'a, Result<Option<AutoscalerState>, ApiError>> {
         Box::pin(async move {
-            let name = format!("autoscaler-{}", resource.name);
-            let found = self.client.config_map(&resource.namespace, &name).await.map_err(unsent)?;
-            let state = found.map(|map| AutoscalerState {
+            let found = self.client.autoscaler_config_map(&reference(resource)).await.map_err(unsent)?;
+            Ok(found.map(|map| AutoscalerState {
                 uid: String::new(),
                 namespace: resource.namespace.clone(),
                 name: resource.name.clone(),
-                session_job: (!map.owners.is_empty())
-                    .then(|| map.owners.iter().any(|(kind, _)| kind == Kind::FlinkSessionJob.name())),
+                session_job: (!map.owners.is_empty()).then_some(resource.session_job),
                 data: Arc::new(map.data),
-            });
-            Ok(state.filter(|state| state.is_of(resource)))
+            }))
         })
     }
 

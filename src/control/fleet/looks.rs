@@ -12,7 +12,7 @@ use crate::control::ports::ApiError;
 use crate::control::shared::Shared;
 use crate::domain::command::{CommandId, CommandStage, Interest, Issuer};
 use crate::domain::freshness::Observed;
-use crate::domain::kubernetes::{KubeAction, RightRow};
+use crate::domain::kubernetes::{KubeAction, KubeView, RightRow};
 use crate::domain::pods::{LogQuery, LogView};
 
 /// Questions about rights that are under way at a time.
@@ -71,6 +71,17 @@ impl Looks {
             }
         }
         self.interest = interest.clone();
+    }
+
+    /// Asks again what is allowed while it is not known or something is missing, so that what is granted later takes effect. What was
+    /// allowed and is no more is said by the server itself.
+    pub fn ask_missing_rights(&mut self) {
+        let all =
+            |view: &KubeView| view.rights.as_ref().is_some_and(|rights| rights.value.iter().all(|row| row.allowed));
+        let asking = self.asking.as_ref().is_some_and(|asking| !asking.is_finished());
+        if !asking && !self.shared.board.kube(&self.kube.source).is_some_and(|view| all(&view)) {
+            self.ask_rights(None);
+        }
     }
 
     /// Asks what is allowed.
@@ -161,7 +172,10 @@ async fn follow_log(shared: Arc<Shared>, kube: Arc<KubeLink>, query: LogQuery) {
             lines.next().await
         };
         match line {
-            Some(Ok(line)) => owed |= log.take(&line),
+            Some(Ok(line)) => {
+                log.take(&line);
+                owed = true;
+            }
             Some(Err(error)) => log.error = Some(error.to_string()),
             None => break,
         }
@@ -191,18 +205,17 @@ impl Log {
         Self { query, needle, lines: VecDeque::new(), dropped: 0, filtered: 0, open: true, error: None }
     }
 
-    /// Takes a line; true if there is something new to show.
-    fn take(&mut self, line: &str) -> bool {
+    /// Takes a line.
+    fn take(&mut self, line: &str) {
         if !self.needle.is_empty() && !line.to_lowercase().contains(&self.needle) {
             self.filtered += 1;
-            return true;
+            return;
         }
         if self.lines.len() == LINES {
             self.lines.pop_front();
             self.dropped += 1;
         }
         self.lines.push_back(line.into());
-        true
     }
 
     fn view(&self) -> LogView {

@@ -32,6 +32,19 @@ pub(super) fn holds(document: &Value, patch: &Value) -> bool {
     }
 }
 
+/// A key of a configuration in any mixture of dotted and nested spelling: the names that lead to it, and what stands there. What is
+/// absent may be written as `null`, and an object holds other keys.
+fn find<'a, 'k>(all: &'a Value, key: &'k str) -> Option<(Vec<&'k str>, &'a Value)> {
+    if let Some(found) = all.get(key).filter(|found| !found.is_null() && !found.is_object()) {
+        return Some((vec![key], found));
+    }
+    key.match_indices('.').find_map(|(at, _)| {
+        let (mut place, found) = find(all.get(&key[..at])?, &key[at + 1..])?;
+        place.insert(0, &key[..at]);
+        Some((place, found))
+    })
+}
+
 impl Document {
     pub fn text(&self, pointer: &str) -> Option<&str> {
         text(&self.value, pointer)
@@ -137,10 +150,9 @@ impl Document {
         self.text("/status/error").map(sentence)
     }
 
-    /// A key of its `flinkConfiguration`, flat or nested.
+    /// A key of its `flinkConfiguration`, in whatever spelling.
     pub fn setting(&self, key: &str) -> Option<String> {
-        let all = self.spec().get("flinkConfiguration")?;
-        let value = all.get(key).or_else(|| all.pointer(&format!("/{}", key.replace('.', "/"))))?;
+        let (_, value) = find(self.spec().get("flinkConfiguration")?, key)?;
         match value {
             Value::String(text) => Some(text.clone()),
             Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
@@ -148,13 +160,12 @@ impl Document {
         }
     }
 
-    /// A key of its `flinkConfiguration` with a value, spelled flat unless the resource nests it.
+    /// A key of its `flinkConfiguration` with a value, in the spelling in which [`setting`](Self::setting) finds it; flat if it is not
+    /// there.
     pub fn spelled(&self, key: &str, value: &str) -> Value {
-        let nested = format!("/flinkConfiguration/{}", key.replace('.', "/"));
-        if self.spec().pointer(&nested).is_none() {
-            return serde_json::json!({ key: value });
-        }
-        key.rsplit('.').fold(Value::from(value), |inner, part| serde_json::json!({ part: inner }))
+        let found = self.spec().get("flinkConfiguration").and_then(|all| find(all, key));
+        let place = found.map_or_else(|| vec![key], |(place, _)| place);
+        place.into_iter().rev().fold(Value::from(value), |inner, part| serde_json::json!({ part: inner }))
     }
 
     /// How it stands, in the operator's words.
@@ -242,6 +253,46 @@ mod tests {
             {"message": "Savepoint failed"}, {"message": "no such\nbucket"}]});
         assert_eq!(sentence(&error.to_string()), "Savepoint failed: no such bucket");
         assert_eq!(sentence("Job Not Found"), "Job Not Found");
+    }
+
+    #[test]
+    fn a_setting_is_found_and_written_in_every_spelling() {
+        let of = |configuration: Value| Document {
+            named: ObjectName::new(crate::domain::objects::ObjectKind::FlinkDeployment, "a", "b"),
+            value: json!({"spec": {"flinkConfiguration": configuration}}),
+        };
+        let key = "execution.checkpointing.savepoint-dir";
+        for (configuration, written) in [
+            (json!({key: "s3://a"}), json!({key: "s3://b"})),
+            (
+                json!({"execution": {"checkpointing": {"savepoint-dir": "s3://a"}}}),
+                json!({"execution": {"checkpointing": {"savepoint-dir": "s3://b"}}}),
+            ),
+            (
+                json!({"execution": {"checkpointing.savepoint-dir": "s3://a"}}),
+                json!({"execution": {"checkpointing.savepoint-dir": "s3://b"}}),
+            ),
+            (
+                json!({"execution": {"checkpointing": null}, "execution.checkpointing": {"savepoint-dir": "s3://a"}}),
+                json!({"execution.checkpointing": {"savepoint-dir": "s3://b"}}),
+            ),
+            (
+                json!({key: null, "execution": {"checkpointing.savepoint-dir": "s3://a"}}),
+                json!({"execution": {"checkpointing.savepoint-dir": "s3://b"}}),
+            ),
+        ] {
+            let document = of(configuration);
+            assert_eq!(document.setting(key).as_deref(), Some("s3://a"), "{document:?}");
+            assert_eq!(document.spelled(key, "s3://b"), written, "{document:?}");
+        }
+        let mixed = of(
+            json!({"kubernetes": {"operator.savepoint.cleanup.enabled": false}, "state": {"backend.type": "rocksdb"}}),
+        );
+        assert_eq!(mixed.setting("kubernetes.operator.savepoint.cleanup.enabled").as_deref(), Some("false"));
+        assert_eq!(mixed.setting("state.backend.type").as_deref(), Some("rocksdb"));
+        assert_eq!(mixed.setting("state.backend"), None);
+        assert_eq!(mixed.spelled("state.backend", "hashmap"), json!({"state.backend": "hashmap"}));
+        assert_eq!(of(Value::Null).spelled(key, "s3://b"), json!({key: "s3://b"}));
     }
 
     #[test]

@@ -11,12 +11,13 @@ use super::observe::{self, ClusterSeen, JobSeen, look_at_launch};
 use super::operator;
 use super::propose::{CHOICES, Draft, Frame, Scaling, Seen, propose};
 use crate::control::cluster::ClusterLink;
-use crate::control::ports::{ApiError, ClusterApi, Objects, Write};
+use crate::control::ports::{ApiError, ClusterApi, Objects, ResourceRef, Write};
+use crate::control::realize::overruled_now;
 use crate::control::shared::Shared;
 use crate::domain::command::Issuer;
 use crate::domain::decision::{Decision, DecisionId, DecisionState};
 use crate::domain::ids::{JobKey, SourceId};
-use crate::domain::job::JobKind;
+use crate::domain::job::{JobKind, Ownership};
 use crate::domain::kubernetes::KubeAction;
 use crate::domain::objects::{ObjectKind, ObjectName};
 use crate::domain::plan::{Action, Launch, Operation, Plan, PlanId, PlanSubject, PlanTarget};
@@ -206,11 +207,33 @@ async fn make_managed(
     let seen = Managed { frame, resource, cluster, session_jobs, features, dead, flink, job, choices };
     let mut draft = managed::propose(operation, &seen);
     draft.notes.extend(trouble);
+    if *operation == Operation::Rollback {
+        draft.blocks.extend(overruled(shared, &*api, &seen).await.map_err(says)?);
+    }
     rehearse(objects, &mut draft).await.map_err(says)?;
     allowed(&*api, &source, shared, &namespace, &mut draft).await.map_err(says)?;
     let choices = if matches!(operation, Operation::Redeploy { .. }) { seen.choices } else { Vec::new() };
     let plan = seen.frame.finish(operation, draft, choices);
     Ok((plan, Reach { link: Some(link), api: Some(api) }))
+}
+
+/// What stands against writing the parallelism of a job, as against an approval: who else scales it, and what the operator keeps.
+async fn overruled(shared: &Shared, api: &dyn ClusterApi, seen: &Managed) -> Result<Option<String>, ApiError> {
+    let view = seen.frame.target.job.as_ref().and_then(|job| shared.board.job(job));
+    match view.map(|view| view.ownership.clone()) {
+        None | Some(Ownership::Pilot { .. }) => {}
+        Some(Ownership::Observer { why } | Ownership::Conflict { why }) => return Ok(Some(why)),
+    }
+    let Some(scaling) = &seen.frame.scaling else { return Ok(None) };
+    let named = &seen.resource.named;
+    let reference = ResourceRef {
+        namespace: named.namespace.clone(),
+        name: named.name.clone(),
+        session_job: named.kind == ObjectKind::FlinkSessionJob,
+    };
+    let vertices: Vec<_> = scaling.before.keys().copied().collect();
+    let resource = api.get(&reference).await?;
+    Ok(overruled_now(api, &resource, &vertices).await.map(|(Ok(why) | Err(why))| why))
 }
 
 async fn read(objects: &dyn Objects, named: &ObjectName) -> Result<Document, ApiError> {
@@ -360,6 +383,7 @@ fn last_scaling(shared: &Shared, job: &JobKey) -> Option<Scaling> {
         outcome: format!("decision {} is {}{why}", last.id, last.state.word()),
         changes: last.changes.iter().map(|c| (c.name.clone(), c.from, c.to)).collect(),
         before: last.changes.iter().map(|c| (c.vertex, c.from)).collect(),
+        after: last.changes.iter().map(|c| (c.vertex, c.to)).collect(),
     })
 }
 

@@ -342,6 +342,12 @@ fn rollback(seen: &Managed) -> Draft {
     let mut draft = rollback_draft(seen.frame.scaling.as_ref());
     let Some(scaling) = &seen.frame.scaling else { return draft };
     let mut map = resource.setting(OVERRIDES_KEY).map(|text| parse_overrides(&text)).unwrap_or_default();
+    if scaling.after.iter().any(|(vertex, to)| map.get(vertex) != Some(to)) {
+        let decision = scaling.decision;
+        draft
+            .blocks
+            .push(format!("the resource does not hold what decision {decision} wanted: there is nothing to take back"));
+    }
     map.extend(scaling.before.iter().map(|(vertex, p)| (*vertex, *p)));
     let spec = json!({"flinkConfiguration": resource.spelled(OVERRIDES_KEY, &format_overrides(&map))});
     let mut step = patch(resource, "write the parallelism as it was", spec.clone(), 0);

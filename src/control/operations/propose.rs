@@ -57,6 +57,8 @@ pub(super) struct Scaling {
     pub changes: Vec<(String, i32, i32)>,
     /// The parallelism before.
     pub before: BTreeMap<VertexId, i32>,
+    /// The parallelism it wanted.
+    pub after: BTreeMap<VertexId, i32>,
 }
 
 /// The draft of a way back to the parallelism before the last scaling, its steps still to come.
@@ -383,12 +385,12 @@ fn lost_since_checkpoint(draft: &mut Draft, job: &JobSeen, now: Timestamp) {
 
 fn redeploy(origin: &Origin, allow_non_restored: bool, job: &JobSeen, seen: &Seen<'_>) -> Draft {
     let ended = job.summary.state.is_terminal();
-    let (danger, summary) = match origin {
-        Origin::Now => (Danger::Restart, "stop the job with a savepoint and start it again from it".to_owned()),
-        Origin::Path(path) => (Danger::Loss, format!("discard the present state and start the job again from {path}")),
-        Origin::Empty => (Danger::Loss, "discard all state and start the job again from nothing".to_owned()),
+    let summary = match origin {
+        Origin::Now => "stop the job with a savepoint and start it again from it".to_owned(),
+        Origin::Path(path) => format!("discard the present state and start the job again from {path}"),
+        Origin::Empty => "discard all state and start the job again from nothing".to_owned(),
     };
-    let mut draft = Draft::new(danger, summary);
+    let mut draft = Draft::new(Danger::Loss, summary);
     let launch = launch(&mut draft, job, seen);
     draft.steps.push(
         Step::new(

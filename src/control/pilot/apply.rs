@@ -328,8 +328,7 @@ impl Pilot {
 /// What a resource says of a take-over or hand-back that an earlier process left open: the configuration that was to be written.
 fn found_switch(resource: &crate::control::ports::Resource, detail: &Detail) -> crate::state::journal::Closing {
     use crate::state::journal::Closing;
-    let other = |(key, value): &(&String, &Option<String>)| resource.configuration.get(*key) != value.as_ref();
-    match detail.configuration.iter().find(other) {
+    match realize::differing(resource, &detail.configuration) {
         None => Closing::FoundApplied,
         Some((key, value)) => {
             let is = resource.configuration.get(key);

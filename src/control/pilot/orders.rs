@@ -63,6 +63,12 @@ impl Pilot {
         self.publish();
     }
 
+    /// Why nothing else may change the job: an operation is not over.
+    pub(super) fn plan_open(&self) -> Option<String> {
+        let (plan, word) = self.shared.desk.busy(Some(&self.subject.key), &self.link.key)?;
+        Some(format!("plan {plan} ({word}) is open on this job: let it end, resume it or abandon it first"))
+    }
+
     /// A person approves: the target must be what was seen, and the evaluation with fresh data must come to the same numbers.
     async fn approve(&mut self, id: DecisionId, command: &Command) {
         let now = self.now();
@@ -70,8 +76,7 @@ impl Pilot {
             let why = "started with --read-only: nothing may be written".into();
             return self.stage_of(command, CommandStage::Refused { why }, None);
         }
-        if let Some((plan, word)) = self.shared.desk.busy(Some(&self.subject.key), &self.link.key) {
-            let why = format!("plan {plan} ({word}) is open on this job: let it end, resume it or abandon it first");
+        if let Some(why) = self.plan_open() {
             return self.stage_of(command, CommandStage::Refused { why }, None);
         }
         let shown = command.target.clone().or_else(|| self.book.get(id).map(|d| d.target.clone()));

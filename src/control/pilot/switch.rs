@@ -75,6 +75,9 @@ impl Pilot {
         if let Some((_, why)) = &self.subject.around.lost {
             return refused(self, format!("the API server does not answer about this resource: {why}"));
         }
+        if let Some(why) = self.plan_open() {
+            return refused(self, why);
+        }
         if self.chase.is_some() || self.switching.is_some() {
             return refused(self, "a change of this job is under way".into());
         }

@@ -17,7 +17,7 @@ use crate::control::ports::ApiError;
 use crate::control::realize::field_hash;
 use crate::domain::Timestamp;
 use crate::domain::capacity::{CapacityAnswer, CapacityView, Need};
-use crate::domain::decision::{DecisionState, Target};
+use crate::domain::decision::{DecisionState, Target, VertexChange};
 use crate::domain::explanation::{Step, Verdict};
 use crate::domain::job::{JobKind, Mode, Realization, TurnView};
 use crate::domain::reason::{Reason, ReasonCode};
@@ -55,14 +55,14 @@ impl Evaluated {
     pub fn has_room(&self) -> bool {
         matches!(&self.room, Some(Ok(answer)) if answer.fits())
     }
+}
 
-    /// Why the room of the cluster forbids the proposal, if it does.
-    fn no_room(&self) -> Option<String> {
-        match self.room.as_ref()? {
-            Ok(answer) if answer.fits() => None,
-            Ok(answer) => Some(format!("there is no room for it: {}", answer.sentence())),
-            Err(why) => Some(format!("whether it fits is not known: {why}")),
-        }
+/// Why the room of the cluster forbids a proposal, if it does.
+fn no_room(room: &Result<Arc<CapacityAnswer>, String>) -> Option<String> {
+    match room {
+        Ok(answer) if answer.fits() => None,
+        Ok(answer) => Some(format!("there is no room for it: {}", answer.sentence())),
+        Err(why) => Some(format!("whether it fits is not known: {why}")),
     }
 }
 
@@ -284,16 +284,8 @@ impl Pilot {
             self.save().await;
         }
         if let Some(explanation) = &mut pass.explanation {
-            let read_only = self.shared.config.read_only;
-            let room: Option<String> = match &room {
-                Some(Ok(answer)) if !answer.fits() => Some(answer.sentence()),
-                Some(Err(why)) => Some(why.clone()),
-                Some(Ok(_)) | None => None,
-            };
-            let blocked = guards::blocked(&self.realization, self.mode, read_only)
-                .or_else(|| self.options_wrong.clone())
-                .or_else(|| self.blocked_by_kubernetes([]))
-                .or(room);
+            let changes = pass.proposal.as_ref().map(|proposal| proposal.changes.as_slice()).unwrap_or_default();
+            let blocked = self.blocked(changes, room.as_ref());
             explanation.steps.push(guards::explain(self.mode, &self.ownership, unfit.as_ref(), blocked.as_deref()));
         }
         Ok(Evaluated { pass, unfit, data_at: now, room })
@@ -383,6 +375,14 @@ impl Pilot {
         }
     }
 
+    /// Why these changes could not be applied now, if they could not: the same words in the decision and in its explanation.
+    fn blocked(&self, changes: &[VertexChange], room: Option<&Result<Arc<CapacityAnswer>, String>>) -> Option<String> {
+        guards::blocked(&self.realization, self.mode, self.shared.config.read_only)
+            .or_else(|| self.options_wrong.clone().map(|why| format!("an option is wrong: {why}")))
+            .or_else(|| self.blocked_by_kubernetes(changes.iter().map(|c| c.vertex)))
+            .or_else(|| no_room(room?))
+    }
+
     /// The proposal of a pass as a candidate for a decision.
     pub(super) fn candidate(
         &self,
@@ -392,11 +392,7 @@ impl Pilot {
         let proposal = evaluated.pass.proposal.as_ref().filter(|p| !p.changes.is_empty())?;
         let mut reason = evaluated.pass.reason.clone();
         reason.code = ReasonCode::Proposed;
-        let read_only = self.shared.config.read_only;
-        let blocked = guards::blocked(&self.realization, self.mode, read_only)
-            .or_else(|| self.options_wrong.clone().map(|why| format!("an option is wrong: {why}")))
-            .or_else(|| self.blocked_by_kubernetes(proposal.changes.iter().map(|c| c.vertex)))
-            .or_else(|| evaluated.no_room());
+        let blocked = self.blocked(&proposal.changes, evaluated.room.as_ref());
         Some(Candidate {
             target: self.target(),
             compat: self.options.generation.name().to_owned(),

@@ -48,7 +48,7 @@ pub trait Objects: Send + Sync {
     ) -> BoxFuture<'a, Result<Value, ApiError>>;
 
     /// Sends a merge patch. One that carries `metadata.resourceVersion` is applied only to that version. Gives the object as it is
-    /// afterwards, or would be, and what differs in it.
+    /// afterwards, or would be, and what a rehearsal would change in it; of a real write no changes are told.
     fn merge<'a>(
         &'a self,
         object: &'a ObjectName,

@@ -35,6 +35,8 @@ struct Server {
     /// The next conflict comes with a change of the spec.
     edited: bool,
     forbidden: bool,
+    /// Writes and their answers get lost.
+    broken: bool,
     patches: Vec<PatchOf>,
     /// How often somebody wanted the watches to try again at once.
     retries: usize,
@@ -94,6 +96,7 @@ impl ClusterApi for Api {
     fn patch<'a>(&'a self, patch: &'a PatchOf) -> BoxFuture<'a, Result<Patched, ApiError>> {
         Box::pin(async {
             let mut server = self.server();
+            let broken = server.broken && !patch.dry_run;
             server.patches.push(patch.clone());
             if server.forbidden {
                 return Err(ApiError::Forbidden("missing right: patch flinkdeployments".into()));
@@ -122,6 +125,9 @@ impl ClusterApi for Api {
             let changes = vec![];
             if patch.dry_run {
                 return Ok(Patched { resource: after, changes });
+            }
+            if broken {
+                return Err(ApiError::Unknown("the connection broke".into()));
             }
             let before = overrides_in(resource);
             *resource = after;
@@ -213,6 +219,7 @@ fn kube_by(rate: f64, resource: Resource, config: ControlConfig) -> Kube {
         conflicts: 0,
         edited: false,
         forbidden: false,
+        broken: false,
         patches: vec![],
         retries: 0,
         told: None,
@@ -393,7 +400,6 @@ async fn a_manager_that_rewrites_the_map_is_a_conflict() {
     let mut resource = deployment(&[]);
     resource.managers = vec![crate::control::ports::Manager {
         name: "argocd-controller".into(),
-        applies: true,
         at: None,
         configuration_keys: vec![OVERRIDES_KEY.into()],
     }];
@@ -621,6 +627,18 @@ async fn nothing_is_taken_over_read_only_without_the_right_or_from_an_operator_a
     assert!(kube.api.server().patches.is_empty());
 }
 
+/// A resource that never had our annotation looks the same before and after a hand-back, but for its configuration.
+#[tokio::test(start_paused = true)]
+async fn a_hand_back_that_got_lost_is_not_taken_for_done() {
+    let closed = [("job.autoscaler.enabled", "true"), ("job.autoscaler.scaling.enabled", "false")];
+    let mut kube = kube(100.0, acting(&closed));
+    kube.bench.until(5, "rows", |s| s.jobs.first().is_some_and(|j| j.observed_at.is_some())).await;
+    kube.api.server().broken = true;
+    let command = kube.bench.send(Intent::HandBack { job: job_key() }, None).await;
+    let stage = kube.bench.until_final(command).await;
+    assert!(matches!(&stage, CommandStage::Failed { why } if why.contains("unchanged")), "{stage:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_missing_right_blocks_a_decision_before_anybody_approves_it() {
     let mut kube = kube(BUSY, deployment(&[]));
@@ -628,6 +646,10 @@ async fn a_missing_right_blocks_a_decision_before_anybody_approves_it() {
     kube.bench.until_decision(120, "pending").await;
     let blocked = kube.bench.decision().blocked.clone();
     assert!(blocked.as_deref().is_some_and(|why| why.starts_with("missing right: patch")), "{blocked:?}");
+    kube.api.server().denied.clear();
+    let free =
+        |s: &crate::domain::snapshot::Snapshot| s.decisions.iter().any(|d| !d.state.is_final() && d.blocked.is_none());
+    kube.bench.until(700, "what is granted later is noticed", free).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -771,22 +793,7 @@ async fn only_a_pending_decision_that_does_not_fit_is_reduced() {
 
 #[tokio::test(start_paused = true)]
 async fn a_proposal_without_room_is_shown_blocked_and_the_auto_mode_does_not_apply_it() {
-    use crate::domain::capacity::{NodeRow, NodeUse, NodeView, Room};
-    let node = NodeRow {
-        uid: "n".into(),
-        name: "n".into(),
-        pool: None,
-        ready: true,
-        cordoned: false,
-        allocatable: Room { cpu: 100, memory: 1 << 20 },
-        pod_limit: 10,
-        taints: vec![],
-        labels: BTreeMap::new(),
-    };
-    let full = CapacityView {
-        nodes: vec![NodeView { node: Arc::new(node), usage: Some(NodeUse::default()) }],
-        ..CapacityView::default()
-    };
+    let full = room_for(0);
     let mut sized = deployment(&[]);
     (sized.task_manager_cpu, sized.task_manager_memory) = (Some(1.0), Some(1 << 30));
     let mut kube = kube(BUSY, sized.clone());
@@ -869,7 +876,7 @@ async fn another_flightdeck_that_writes_the_map_is_a_conflict_until_it_is_quiet(
     kube.bench.until(5, "the conflict", conflict).await;
     let command = kube.bench.send(Intent::Approve { decision: seen.id }, Some(seen.target.clone())).await;
     let stage = kube.bench.until_final(command).await;
-    assert!(!matches!(stage, CommandStage::Observed), "{stage:?}");
+    assert!(matches!(&stage, CommandStage::Refused { why } if why.contains("another flightdeck")), "{stage:?}");
     assert!(kube.api.server().patches.is_empty());
     kube.bench.until(700, "nobody wrote any more", |s| !conflict(s)).await;
 }

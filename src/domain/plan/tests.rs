@@ -89,6 +89,18 @@ fn a_redacted_plan_holds_no_argument_and_is_told_apart_from_others() {
 }
 
 #[test]
+fn the_current_step_is_the_first_that_is_not_done_and_is_counted_from_one() {
+    let mut plan = plan(Danger::Restart);
+    let current = |plan: &Plan| plan.current_step().map(|(number, step)| (number, step.name.clone()));
+    assert_eq!(current(&plan), Some((1, "stop".to_owned())));
+    plan.steps[0].state = StepState::Done;
+    plan.steps[1].state = StepState::Failed { why: "x".into() };
+    assert_eq!(current(&plan), Some((2, "start".to_owned())));
+    plan.steps[1].state = StepState::Done;
+    assert_eq!(current(&plan), None);
+}
+
+#[test]
 fn events_rebuild_a_plan_and_say_how_things_stand() {
     let mut plan = plan(Danger::Restart);
     let opened = PlanEvent::Opened { plan: Box::new(plan.clone()) };

@@ -5,7 +5,6 @@
 
 use crate::domain::ids::JobKey;
 use crate::domain::job::{JobKind, JobState, JobView};
-use crate::domain::kubernetes::KubeAction;
 use crate::domain::plan::{Operation, Origin, Plan, PlanId, PlanState, SavepointFormat, Shutdown};
 use crate::tui::action::{Action, Target, Unavailable, no};
 use crate::tui::model::Model;
@@ -114,18 +113,21 @@ pub(super) fn on_jobs(action: Action, model: &Model) -> Result<(), Unavailable> 
 
 fn on_job(action: Action, model: &Model, job: &JobView) -> Result<(), Unavailable> {
     let snapshot = model.latest();
+    let key = |action| model.keymap().key_text(action);
     if let Some(plan) = snapshot.plans.iter().find(|plan| plan.state.is_open() && touches(plan, job)) {
-        let key = model.keymap().key_text(Action::Operations);
-        return no(format!("plan {} ({}) is open on it; {key} shows it", plan.id, plan.operation.word()));
+        return no(format!(
+            "plan {} ({}) is open on it; {} shows it",
+            plan.id,
+            plan.operation.word(),
+            key(Action::Operations)
+        ));
     }
     if model.asked_of(&job.key) {
         return no("another operation on it was just given");
     }
     if job.kind == JobKind::SessionCluster && action != Action::Shutdown {
-        let key = model.keymap().key_text(Action::Shutdown);
-        return no(format!("a session cluster has no job of its own; {key} shuts it down"));
+        return no(format!("a session cluster has no job of its own; {} shuts it down", key(Action::Shutdown)));
     }
-    let key = |action| model.keymap().key_text(action);
     let resource = is_described(job);
     let suspended = job.state == JobState::Suspended
         || job.resource.as_ref().and_then(|r| r.lifecycle.as_deref()).is_some_and(|word| word == "SUSPENDED");
@@ -149,14 +151,12 @@ fn on_job(action: Action, model: &Model, job: &JobView) -> Result<(), Unavailabl
         }
         _ => {}
     }
-    if resource && matches!(action, Action::StopJob | Action::ResumeJob | Action::RestartJob | Action::Redeploy) {
-        let right = match job.kind {
-            JobKind::FlinkSessionJob => KubeAction::PatchSessionJob,
-            _ => KubeAction::PatchDeployment,
-        };
-        if let Some(missing) = snapshot.missing_right(job, right) {
-            return no(missing);
-        }
+    let patches = matches!(action, Action::StopJob | Action::ResumeJob | Action::RestartJob | Action::Redeploy);
+    if resource
+        && patches
+        && let Some(missing) = snapshot.missing_right(job, job.patch_right())
+    {
+        return no(missing);
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::text::{Line as Text, Span};
+use ratatui::text::Line as Text;
 
 use super::Reply;
-use super::popup::popup;
+use super::popup::{keys_line, popup};
 use crate::domain::ids::JobKey;
 use crate::tui::action::Action;
 use crate::tui::action::operate::Way;
@@ -63,10 +63,6 @@ impl Choose {
             frame.render_widget(Text::styled(format!("  {}", way.about), theme.style(Slot::Muted)), about);
         }
         let keys = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
-        let key = |key: &'static str, what: &'static str| {
-            [Span::styled(key, theme.style(Slot::Key)), Span::styled(what, theme.style(Slot::Hint))]
-        };
-        let spans = [key("enter", " shows what it would do   "), key("esc", " leaves it")];
-        frame.render_widget(Text::from_iter(spans.into_iter().flatten()), keys);
+        frame.render_widget(keys_line(theme, &[("enter", "shows what it would do"), ("esc", "leaves it")]), keys);
     }
 }

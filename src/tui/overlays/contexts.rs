@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line as Text, Span};
 
-use super::popup::popup;
+use super::popup::{keys_line, popup};
 use super::prompt::draw_line;
 use super::{Line, Reply};
 use crate::domain::ids::SourceId;
@@ -98,11 +98,8 @@ impl Contexts {
         if found.is_empty() {
             frame.render_widget(Span::styled("no context has this in its name", style(Slot::Muted)), list);
         }
-        let hint = |key: &'static str, what: &'static str| {
-            [Span::styled(key, style(Slot::Key)), Span::styled(what, style(Slot::Hint))]
-        };
-        let hints = [hint("enter", " its namespace  "), hint("ctrl-a", " all namespaces  "), hint("esc", " stay")];
-        frame.render_widget(Text::from_iter(hints.into_iter().flatten()), keys);
+        let hints = [("enter", "its namespace"), ("ctrl-a", "all namespaces"), ("esc", "stay")];
+        frame.render_widget(keys_line(theme, &hints), keys);
         draw_line(frame, theme, input, "find: ", &self.line);
     }
 }

@@ -2,7 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Padding};
 
 use crate::tui::theme::{Slot, Theme};
@@ -16,6 +16,17 @@ pub fn popup(frame: &mut Frame, theme: &Theme, title: &str, border: Slot, column
     let (width, height) = (columns.saturating_add(4).min(all.width), lines.saturating_add(2).min(all.height));
     let area = Rect { x: all.x + (all.width - width) / 2, y: all.y + (all.height - height) / 3, width, height };
     ground(frame, theme, title, border, area)
+}
+
+/// The keys that answer, each with what it does.
+pub fn keys_line(theme: &Theme, keys: &[(&'static str, &'static str)]) -> Line<'static> {
+    let mut spans = Vec::with_capacity(keys.len() * 2);
+    for (at, (key, what)) in (1..).zip(keys) {
+        let gap = if at < keys.len() { "   " } else { "" };
+        spans.push(Span::styled(*key, theme.style(Slot::Key)));
+        spans.push(Span::styled(format!(" {what}{gap}"), theme.style(Slot::Hint)));
+    }
+    Line::from(spans)
 }
 
 /// Clears and frames an area. Returns the area of the content.

@@ -7,11 +7,12 @@ use ratatui::layout::{Constraint, Layout};
 use ratatui::text::{Line as Text, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
-use super::popup::popup;
+use super::popup::{keys_line, popup};
 use super::{Line, Reply};
 use crate::domain::decision::{Decision, DecisionId};
 use crate::domain::text::parse_duration;
 use crate::tui::event::{Code, Key};
+use crate::tui::format::width;
 use crate::tui::theme::{Slot, Theme};
 
 /// What is asked.
@@ -91,12 +92,7 @@ impl Prompt {
         draw_line(frame, theme, answer, "> ", &self.line);
         let below = match &self.error {
             Some(error) => Text::styled(error.as_str(), theme.style(Slot::Error)),
-            None => Text::from(vec![
-                Span::styled("enter", theme.style(Slot::Key)),
-                Span::styled(" goes on   ", theme.style(Slot::Hint)),
-                Span::styled("esc", theme.style(Slot::Key)),
-                Span::styled(" leaves it as it is", theme.style(Slot::Hint)),
-            ]),
+            None => keys_line(theme, &[("enter", "goes on"), ("esc", "leaves it as it is")]),
         };
         frame.render_widget(Paragraph::new(below).wrap(Wrap { trim: true }), error);
     }
@@ -104,7 +100,7 @@ impl Prompt {
 
 /// Draws a line being typed with its cursor, scrolled so that the cursor is visible.
 pub fn draw_line(frame: &mut Frame, theme: &Theme, area: ratatui::layout::Rect, prefix: &str, line: &Line) {
-    let lead = u16::try_from(prefix.len()).unwrap_or(0);
+    let lead = u16::try_from(width(prefix)).unwrap_or(0);
     let room = area.width.saturating_sub(lead + 1);
     let cursor = u16::try_from(line.cursor()).unwrap_or(u16::MAX);
     let skip = cursor.saturating_sub(room);

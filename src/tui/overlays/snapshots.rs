@@ -10,7 +10,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line as Text, Span};
 
 use super::plan::Asked;
-use super::popup::popup;
+use super::popup::{keys_line, popup};
 use super::prompt::draw_line;
 use super::{Line, Reply};
 use crate::domain::Timestamp;
@@ -18,7 +18,7 @@ use crate::domain::ids::JobKey;
 use crate::domain::plan::{Origin, SavepointFormat, SnapshotFact, SnapshotSource, Standing};
 use crate::domain::savepoint::check_path;
 use crate::tui::event::{Code, Key};
-use crate::tui::format::{bytes, clean, fit, fit_start, took, width};
+use crate::tui::format::{bytes, clean, fit_start, took, width, wrap};
 use crate::tui::screens::Ctx;
 use crate::tui::theme::Slot;
 
@@ -228,8 +228,11 @@ impl Snapshots {
             (None, Some(why)) => (format!("what there is, is not known: {why}"), Slot::Error),
             (None, None) => (String::new(), Slot::Base),
         };
-        frame
-            .render_widget(Text::styled(fit(&text, columns, theme.glyphs.ellipsis).into_owned(), style(slot)), line(2));
+        // Without a path above it, what is wrong has two lines.
+        let (first, limit) = if fact.is_some() { (2, 1) } else { (1, 2) };
+        for (n, part) in (first..).zip(wrap(&text, columns, limit, theme.glyphs.ellipsis)) {
+            frame.render_widget(Text::styled(part, style(slot)), line(n));
+        }
         let allowed = if self.allow_non_restored { "yes" } else { "no" };
         let slot = if self.allow_non_restored { Slot::Warning } else { Slot::Base };
         frame.render_widget(
@@ -240,15 +243,8 @@ impl Snapshots {
             ]),
             line(3),
         );
-        frame.render_widget(
-            Text::from(vec![
-                Span::styled("enter", style(Slot::Key)),
-                Span::styled(" shows what it would do   ", style(Slot::Hint)),
-                Span::styled("esc", style(Slot::Key)),
-                Span::styled(" leaves it", style(Slot::Hint)),
-            ]),
-            line(4),
-        );
+        let keys = [("enter", "shows what it would do"), ("esc", "leaves it")];
+        frame.render_widget(keys_line(theme, &keys), line(4));
     }
 }
 

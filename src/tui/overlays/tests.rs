@@ -3,17 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
-
 use crate::domain::command::Intent;
 use crate::domain::plan::{Plan, PlanOrder};
 use crate::domain::snapshot::Snapshot;
-use crate::tui::draw::draw;
 use crate::tui::event::Event;
+use crate::tui::fixtures::frames::{self, frame};
 use crate::tui::fixtures::{self, plans};
-use crate::tui::keymap::Keymap;
-use crate::tui::model::{Model, Setup};
+use crate::tui::model::Model;
 use crate::tui::screens::Screen;
 use crate::tui::theme::{ColourLevel, Theme, UNICODE, load};
 use crate::tui::update::{Effect, update};
@@ -26,22 +22,11 @@ fn model(snapshot: Snapshot, screen: Screen) -> Model {
 }
 
 fn with(theme: Theme, snapshot: Snapshot, screen: Screen) -> Model {
-    let setup = Setup { themes: vec![theme], keymap: Keymap::default(), utc: true, mouse: false, warnings: Vec::new() };
-    let now = snapshot.at;
-    let mut model = Model::new(setup, Arc::new(snapshot), now, Duration::ZERO);
+    let mut model = frames::model(theme, snapshot);
     model.size = (120, 40);
     model.places.jump(screen);
     model.refresh_rows();
     model
-}
-
-fn frame(model: &mut Model, (wide, high): (u16, u16)) -> String {
-    let mut terminal = Terminal::new(TestBackend::new(wide, high)).unwrap();
-    model.size = (wide, high);
-    terminal.draw(|frame| draw(frame, model)).unwrap();
-    let lines = terminal.backend().buffer().content.chunks(usize::from(wide));
-    let text = |line: &[ratatui::buffer::Cell]| line.iter().map(|cell| cell.symbol()).collect::<String>();
-    lines.map(|line| text(line).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn drawn(name: &str, model: &mut Model) {
@@ -181,6 +166,8 @@ fn an_unfinished_plan_is_offered_at_the_start() {
     snapshot.revision += 1;
     update(&mut model, Event::Snapshot(Arc::new(snapshot)));
     drawn("unfinished", &mut model);
+    // Its own guard has passed.
+    model.set_time(fixtures::now(), Duration::from_secs(1));
     press(&mut model, "r", |_| {});
     insta::assert_snapshot!("plan-resume@80x24", frame(&mut model, SIZES[0]));
 }
@@ -190,6 +177,11 @@ fn leaving_while_a_plan_runs_says_how_things_stand() {
     let mut model = model(Snapshot { plans: vec![Arc::new(plans::running(0xab))], ..fixtures::fleet() }, Screen::Fleet);
     press(&mut model, "ctrl-c", |_| {});
     insta::assert_snapshot!("quit-running@80x24", frame(&mut model, SIZES[0]));
+    let mut snapshot = fixtures::fleet();
+    snapshot.revision += 1;
+    update(&mut model, Event::Snapshot(Arc::new(snapshot)));
+    let text = frame(&mut model, SIZES[0]);
+    assert!(text.contains("End flightdeck?") && text.contains("Nothing is under way any more."), "{text}");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! A plan that an earlier process left unfinished: shown once at the start, with what can be done about it.
 
+use std::time::Duration;
+
 use ratatui::Frame;
-use ratatui::text::{Line as Text, Span};
+use ratatui::text::Line as Text;
 
 use super::Reply;
-use super::popup::popup;
+use super::confirm::GUARD;
+use super::popup::{keys_line, popup};
 use crate::domain::plan::PlanId;
 use crate::tui::action::Action;
 use crate::tui::event::{Code, Key};
@@ -17,11 +20,22 @@ use crate::tui::widgets::sheet::Sheet;
 pub struct Unfinished {
     /// The plan.
     pub plan: PlanId,
+    /// Keys are dropped until then, in monotonic time: it opens by itself, while somebody may be typing.
+    pub guard_until: Duration,
 }
 
 impl Unfinished {
-    /// Takes a key. Nothing here confirms: going on and leaving have their own questions.
-    pub fn key(&mut self, key: Key) -> Reply {
+    /// The offer, at an instant of monotonic time.
+    pub fn new(plan: PlanId, monotonic: Duration) -> Self {
+        Self { plan, guard_until: monotonic + GUARD }
+    }
+
+    /// Takes a key at an instant of monotonic time. Nothing here confirms: going on and leaving have their own questions.
+    pub fn key(&mut self, key: Key, monotonic: Duration) -> Reply {
+        if monotonic < self.guard_until {
+            self.guard_until = monotonic + GUARD;
+            return Reply::Stay;
+        }
         match key.code {
             Code::Esc | Code::Char('q') => Reply::Close,
             Code::Enter => Reply::Show(self.plan),
@@ -55,16 +69,8 @@ impl Unfinished {
         let room = usize::from(frame.area().height.saturating_sub(4));
         body.truncate(room);
         body.push(Text::default());
-        let key = |key: &'static str, what: &'static str| {
-            [Span::styled(key, theme.style(Slot::Key)), Span::styled(what, theme.style(Slot::Hint))]
-        };
-        let keys = [
-            key("r", " go on   "),
-            key("a", " leave it as it is   "),
-            key("enter", " look at it   "),
-            key("esc", " later"),
-        ];
-        body.push(Text::from_iter(keys.into_iter().flatten()));
+        let keys = [("r", "go on"), ("a", "leave it as it is"), ("enter", "look at it"), ("esc", "later")];
+        body.push(keys_line(theme, &keys));
         let title = match ctx.snapshot.plan(self.plan) {
             Some(found) => format!("{} did not come to its end", found.operation.word()),
             None => "an operation did not come to its end".to_owned(),

@@ -9,7 +9,7 @@ use crate::domain::capacity::{CapacityView as Room, NodeView, QuotaRow};
 use crate::domain::ids::SourceId;
 use crate::domain::kubernetes::{KubeAction, KubeView};
 use crate::domain::snapshot::SourceKind;
-use crate::tui::format::{clean, percent};
+use crate::tui::format::{bytes, clean, percent};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::bars::Meter;
 use crate::tui::widgets::pane::{Lines, framed, message, split_bottom, split_top};
@@ -74,7 +74,7 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, view: &mut CapacityScreenV
     }
     let body = head(buffer, area, ctx);
     if ctx.snapshot.kubernetes.iter().all(|kube| kube.capacity.is_none()) {
-        let missing = ctx.snapshot.kubernetes.iter().find_map(|kube| kube.missing_right(KubeAction::WatchNodes, None));
+        let missing = ctx.snapshot.kubernetes.iter().find_map(|kube| kube.missing_right(KubeAction::ListNodes, None));
         return match missing {
             Some(why) => message(buffer, body, theme, Slot::Warning, &why),
             None => message(buffer, body, theme, Slot::Muted, &format!("asking for nodes{}", theme.glyphs.ellipsis)),
@@ -130,11 +130,7 @@ fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx) -> Rect {
                 format!("{} of {}", cluster_words::cores(cpu.0), cluster_words::cores(cpu.1)).into(),
                 Slot::Base,
             ),
-            (
-                "memory free",
-                format!("{} of {}", cluster_words::memory(memory.0), cluster_words::memory(memory.1)).into(),
-                Slot::Base,
-            ),
+            ("memory free", format!("{} of {}", bytes(memory.0), bytes(memory.1)).into(), Slot::Base),
             ("read", format!("{} ago", parts::age(ctx, Some(seen.at), fresh)).into(), Slot::freshness(fresh)),
         ]);
         for quota in &room.quotas {
@@ -170,7 +166,7 @@ fn head(buffer: &mut Buffer, area: Rect, ctx: &Ctx) -> Rect {
 fn amount(quota: &QuotaRow, value: u64) -> String {
     match quota.resource.as_str() {
         "requests.cpu" | "limits.cpu" => cluster_words::cores(value),
-        "requests.memory" | "limits.memory" => cluster_words::memory(value),
+        "requests.memory" | "limits.memory" => bytes(value),
         _ => value.to_string(),
     }
 }
@@ -211,13 +207,7 @@ fn cells<'a>(ctx: &Ctx<'a>, node: &'a NodeView) -> Vec<Cell<'a>> {
             full(cpu),
         ),
         Cell::Meter(Meter { value: cpu, band: None, slot: Slot::Busy }),
-        Cell::new(
-            of(
-                usage.map(|usage| cluster_words::memory(usage.requested.memory)),
-                cluster_words::memory(row.allocatable.memory),
-            ),
-            full(memory),
-        ),
+        Cell::new(of(usage.map(|usage| bytes(usage.requested.memory)), bytes(row.allocatable.memory)), full(memory)),
         Cell::Meter(Meter { value: memory, band: None, slot: Slot::PoolUsed }),
         Cell::new(pods, base),
         Cell::new(taints.join(", "), theme.style(Slot::Muted)),
@@ -245,11 +235,7 @@ fn details(buffer: &mut Buffer, area: Rect, ctx: &Ctx, node: &NodeView, place: &
     };
     let left = node.node.allocatable.less(usage.requested);
     lines.fields(&[
-        (
-            "free",
-            format!("{} cores, {}", cluster_words::cores(left.cpu), cluster_words::memory(left.memory)).into(),
-            Slot::Emphasis,
-        ),
+        ("free", format!("{} cores, {}", cluster_words::cores(left.cpu), bytes(left.memory)).into(), Slot::Emphasis),
         ("pods", format!("{} of {}", usage.pods, node.node.pod_limit).into(), Slot::Base),
         (
             "taints",
@@ -271,11 +257,8 @@ fn details(buffer: &mut Buffer, area: Rect, ctx: &Ctx, node: &NodeView, place: &
             break;
         }
         let name = format!("{}/{}", parts::named(&user.namespace), parts::named(&user.name));
-        let asks = format!(
-            "{:>9} {:>6} cores ",
-            cluster_words::memory(user.requested.memory),
-            cluster_words::cores(user.requested.cpu)
-        );
+        let asks =
+            format!("{:>9} {:>6} cores ", bytes(user.requested.memory), cluster_words::cores(user.requested.cpu));
         let pods = if user.pods == 1 { "   1 pod  ".to_owned() } else { format!("{:>4} pods ", user.pods) };
         let slot = if user.flink { Slot::Emphasis } else { Slot::Muted };
         let kind = if user.flink { "  Flink" } else { "" };

@@ -28,13 +28,7 @@ pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, view: &mut ClusterScreenVi
         let text = "no Kubernetes cluster is looked at: only Flink clusters behind addresses";
         return message(buffer, area, ctx.theme, Slot::Muted, text);
     }
-    let nowhere = Rect { height: 0, ..area };
-    let mut unseen = ratatui::buffer::Buffer::empty(nowhere);
-    let mut measured = Lines::new(&mut unseen, nowhere, ctx.theme);
-    words(&mut measured, ctx);
-    view.scroll.fit(usize::from(measured.used), usize::from(area.height));
-    let skip = u16::try_from(view.scroll.offset).unwrap_or(u16::MAX);
-    words(&mut Lines::scrolled(buffer, area, ctx.theme, skip), ctx);
+    parts::scrolled(buffer, area, ctx, &mut view.scroll, |lines| words(lines, ctx));
 }
 
 fn words(lines: &mut Lines, ctx: &Ctx) {
@@ -48,11 +42,6 @@ fn words(lines: &mut Lines, ctx: &Ctx) {
         blue_green(lines, ctx, kube);
         state_snapshots(lines, ctx, kube);
     }
-}
-
-fn title(lines: &mut Lines, ctx: &Ctx, text: &str) {
-    lines.blank();
-    lines.line(&[(text, ctx.theme.style(Slot::Title))]);
 }
 
 fn source(lines: &mut Lines, ctx: &Ctx, kube: &KubeView) {
@@ -102,7 +91,7 @@ fn source(lines: &mut Lines, ctx: &Ctx, kube: &KubeView) {
 
 fn watches(lines: &mut Lines, ctx: &Ctx, kube: &KubeView) {
     let theme = ctx.theme;
-    title(lines, ctx, "watches");
+    parts::title(lines, ctx, "watches");
     for watch in kube.watches.iter() {
         let place = watch.namespace.as_deref().map_or("all namespaces".to_owned(), |ns| clean(ns, 60).into_owned());
         let trouble = cluster_words::watch_trouble(ctx, watch);
@@ -148,19 +137,19 @@ fn meaning(action: KubeAction) -> &'static str {
         KubeAction::WatchEvents => "see events",
         KubeAction::ReadLogs => "read logs",
         KubeAction::ReadConfigMaps => "see what the operator's autoscaler keeps",
-        KubeAction::WatchNodes => "see nodes: whether a decision fits",
+        KubeAction::ListNodes => "see nodes: whether a decision fits",
     }
 }
 
 fn rights(lines: &mut Lines, ctx: &Ctx, kube: &KubeView) {
     let theme = ctx.theme;
     let Some(rights) = &kube.rights else {
-        title(lines, ctx, "rights");
+        parts::title(lines, ctx, "rights");
         lines.line(&[("not asked yet", theme.style(Slot::Muted))]);
         return;
     };
     let missing: Vec<&RightRow> = rights.value.iter().filter(|right| !right.allowed).collect();
-    title(
+    parts::title(
         lines,
         ctx,
         &format!("rights, asked {} ago: {} of {} missing", ctx.age(rights.at), missing.len(), rights.value.len()),
@@ -196,7 +185,7 @@ fn blue_green(lines: &mut Lines, ctx: &Ctx, kube: &KubeView) {
     if kube.blue_green.is_empty() {
         return;
     }
-    title(lines, ctx, "FlinkBlueGreenDeployments, only to look at");
+    parts::title(lines, ctx, "FlinkBlueGreenDeployments, only to look at");
     for row in kube.blue_green.iter() {
         let abort = row
             .abort_at
@@ -224,7 +213,7 @@ fn state_snapshots(lines: &mut Lines, ctx: &Ctx, kube: &KubeView) {
     if kube.state_snapshots.is_empty() {
         return;
     }
-    title(lines, ctx, &format!("FlinkStateSnapshots, {} in all", kube.state_snapshots.len()));
+    parts::title(lines, ctx, &format!("FlinkStateSnapshots, {} in all", kube.state_snapshots.len()));
     for row in kube.state_snapshots.iter().take(SNAPSHOTS) {
         let slot = match row.state.as_str() {
             "COMPLETED" => Slot::Ok,

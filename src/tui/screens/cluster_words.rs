@@ -1,11 +1,11 @@
-//! What several screens of Kubernetes say in the same words: how a watch stands, what is not there outside of Kubernetes, sizes.
+//! What several screens of Kubernetes say in the same words: how a watch stands, what is missing outside of Kubernetes, cores.
 
 use super::{Ctx, parts};
 use crate::domain::ids::SourceId;
 use crate::domain::job::JobView;
 use crate::domain::kubernetes::WatchView;
 use crate::domain::snapshot::{SourceKind, SourceState};
-use crate::tui::format::{bytes, clean, exact};
+use crate::tui::format::{clean, exact};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::pane::Lines;
 
@@ -20,11 +20,6 @@ pub(super) fn none_here(ctx: &Ctx, job: &JobView, what: &str) -> Option<String> 
 /// Cores from thousandths.
 pub(super) fn cores(thousandths: u64) -> String {
     exact(thousandths as f64 / 1000.0)
-}
-
-/// Memory, `?` never: zero is zero.
-pub(super) fn memory(amount: u64) -> String {
-    bytes(amount)
 }
 
 /// Why a watch is not live, with the countdown to its next attempt.

@@ -19,7 +19,7 @@ use crate::tui::widgets::table::{Cell, Column, Table, position};
 
 const COLUMNS: [Column; 6] = [
     Column::number("AGE", 6, 0),
-    Column::text("REASON", 14, 30, 0),
+    Column::text("REASON", 18, 30, 0),
     Column::text("OBJECT", 16, 44, 2),
     Column::number("TIMES", 5, 3),
     Column::text("MESSAGE", 24, 140, 1),
@@ -136,21 +136,16 @@ fn cells<'a>(ctx: &Ctx<'a>, event: &'a EventRow) -> Vec<Cell<'a>> {
     vec![
         Cell::new(event.last_at.map(|at| ctx.age(at)).unwrap_or_default(), base),
         Cell::new(format!("{mark} {}", parts::named(&event.reason)), theme.style(slot)),
-        Cell::End(object(event).into(), theme.style(Slot::Emphasis)),
+        Cell::End(event.object().into(), theme.style(Slot::Emphasis)),
         Cell::new(event.count.to_string(), base),
         Cell::new(event.message.as_str(), base),
         Cell::new(event.component.as_str(), theme.style(Slot::Muted)),
     ]
 }
 
-/// `pod/orders-1`: as it is written after `kubectl get`.
-fn object(event: &EventRow) -> String {
-    format!("{}/{}", event.kind.to_lowercase(), event.name)
-}
-
 fn details(buffer: &mut Buffer, area: Rect, ctx: &Ctx, event: &EventRow, place: &str) {
     let theme = ctx.theme;
-    let inside = framed(buffer, area, theme, &clean(&object(event), 200), place, false);
+    let inside = framed(buffer, area, theme, &clean(&event.object(), 200), place, false);
     let mut lines = Lines::new(buffer, inside, theme);
     let slot = if event.warning { Slot::Warning } else { Slot::Emphasis };
     let room = usize::from(inside.height.saturating_sub(1)).max(1);

@@ -401,7 +401,7 @@ fn decision(ctx: &Ctx, job: &JobView) -> (String, ratatui::style::Style) {
     let theme = ctx.theme;
     if let Some(plan) = parts::open_plan(ctx, job) {
         let (mark, slot) = super::plan::mark(theme, &plan.state);
-        let step = plan.current().map_or(plan.steps.len(), |index| index + 1);
+        let step = plan.current_step().map_or(plan.steps.len(), |(number, _)| number);
         return (format!("{mark} {} {step}/{}", plan.operation.word(), plan.steps.len()), theme.style(slot));
     }
     if let Some(decision) = parts::open_decision(ctx, &job.key) {
@@ -447,8 +447,11 @@ fn draw_words(buffer: &mut Buffer, area: Rect, ctx: &Ctx, job: &JobView) -> u16 
         let slot = Slot::freshness(fresh);
         let r = &rates.value;
         let lag = if r.lag > 0.0 {
-            let worth =
-                if r.lag_seconds > 0.0 { format!(", {} of input", forecast(r.lag_seconds)) } else { String::new() };
+            let worth = if r.lag_seconds.is_finite() && r.lag_seconds > 0.0 {
+                format!(", {} of input", forecast(r.lag_seconds))
+            } else {
+                String::new()
+            };
             format!("{} ({}/s{worth})", count(r.lag), delta(r.lag_rate))
         } else {
             count(r.lag)

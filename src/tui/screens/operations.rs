@@ -17,8 +17,8 @@ pub const SORTS: &[&str] = &["what is open", "age", "target"];
 const COLUMNS: [Column; 7] = [
     Column::text("STATE", 13, 14, 0),
     Column::text("OPERATION", 10, 12, 0),
-    Column::text("TARGET", 12, 34, 0),
-    Column::text("STEP", 14, 60, 1),
+    Column::text("TARGET", 18, 34, 0),
+    Column::text("STEP", 19, 60, 1),
     Column::number("TOOK", 6, 3),
     Column::number("AGE", 6, 2),
     Column::text("ID", 8, 8, 4),
@@ -106,19 +106,17 @@ fn cells<'a>(ctx: &Ctx<'a>, plan: &'a Plan) -> Vec<Cell<'a>> {
     let theme = ctx.theme;
     let (mark, slot) = plan::mark(theme, &plan.state);
     let base = theme.style(if plan.state.is_final() { Slot::Muted } else { Slot::Base });
-    let current = plan.current().and_then(|index| plan.steps.get(index).map(|step| (index, step)));
-    let step = match current {
-        Some((index, step)) => format!("{}/{} {}", index + 1, plan.steps.len(), step.name),
+    let step = match plan.current_step() {
+        Some((number, step)) => format!("{number}/{} {}", plan.steps.len(), step.name),
         None => format!("{0}/{0}", plan.steps.len()),
     };
     let began = plan.began_at.unwrap_or(plan.made_at);
-    let lasted = plan.ended_at.and_then(|ended| (ended - began).to_std().ok());
     vec![
         Cell::new(format!("{mark} {}", plan.state.word()), theme.style(slot)),
         Cell::new(plan.operation.word(), base),
         Cell::new(parts::named(&plan.target.name), theme.style(Slot::Emphasis)),
         Cell::new(step, base),
-        Cell::new(lasted.map(took).unwrap_or_default(), base),
+        Cell::new(plan::lasted(plan).map(took).unwrap_or_default(), base),
         Cell::new(ctx.age(began), base),
         Cell::new(plan.id.to_string(), theme.style(Slot::Muted)),
     ]

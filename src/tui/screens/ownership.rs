@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use ratatui::Frame;
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Ctx, Scroll, parts};
@@ -40,13 +39,7 @@ pub struct OwnershipScreenView {
 pub fn draw(frame: &mut Frame, area: Rect, ctx: &Ctx, job: &JobKey, view: &mut OwnershipScreenView) {
     let buffer = frame.buffer_mut();
     let Some(job) = parts::job_or_message(buffer, area, ctx, job) else { return };
-    let nowhere = Rect { height: 0, ..area };
-    let mut unseen = Buffer::empty(nowhere);
-    let mut measured = Lines::new(&mut unseen, nowhere, ctx.theme);
-    words(&mut measured, ctx, job);
-    view.scroll.fit(usize::from(measured.used), usize::from(area.height));
-    let skip = u16::try_from(view.scroll.offset).unwrap_or(u16::MAX);
-    words(&mut Lines::scrolled(buffer, area, ctx.theme, skip), ctx, job);
+    parts::scrolled(buffer, area, ctx, &mut view.scroll, |lines| words(lines, ctx, job));
 }
 
 fn words(lines: &mut Lines, ctx: &Ctx, job: &JobView) {
@@ -90,11 +83,6 @@ fn words(lines: &mut Lines, ctx: &Ctx, job: &JobView) {
     events(lines, ctx, resource);
 }
 
-fn title(lines: &mut Lines, ctx: &Ctx, text: &str) {
-    lines.blank();
-    lines.line(&[(text, ctx.theme.style(Slot::Title))]);
-}
-
 /// What can be done about it, or why it cannot.
 fn possible(lines: &mut Lines, ctx: &Ctx, job: &JobView, resource: &ResourceView) {
     let theme = ctx.theme;
@@ -118,7 +106,7 @@ fn possible(lines: &mut Lines, ctx: &Ctx, job: &JobView, resource: &ResourceView
 
 fn conflicts(lines: &mut Lines, ctx: &Ctx, resource: &ResourceView) {
     let theme = ctx.theme;
-    title(lines, ctx, &format!("who else writes or scales the same: {}", resource.conflicts.len()));
+    parts::title(lines, ctx, &format!("who else writes or scales the same: {}", resource.conflicts.len()));
     if resource.conflicts.is_empty() {
         lines.line(&[("nobody", theme.style(Slot::Muted))]);
     }
@@ -157,7 +145,7 @@ fn overrides(lines: &mut Lines, ctx: &Ctx, job: &JobView, resource: &ResourceVie
     }
     // What is kept has an effect only while the operator's autoscaler is on.
     let injects = resource.can_take_over || matches!(job.ownership, Ownership::Observer { .. });
-    title(lines, ctx, "parallelism: what runs, what the spec says, what the operator keeps");
+    parts::title(lines, ctx, "parallelism: what runs, what the spec says, what the operator keeps");
     let number = |value: Option<i32>| value.map_or_else(|| UNKNOWN.to_owned(), |n| n.to_string());
     lines.line(&[("   RUNS   SPEC   KEPT  VERTEX", theme.style(Slot::Label))]);
     for id in ids {
@@ -183,7 +171,7 @@ fn kept(lines: &mut Lines, ctx: &Ctx, job: &JobView, resource: &ResourceView) {
     let theme = ctx.theme;
     let Some(seen) = &resource.operator_scaling else { return };
     let found = &seen.value;
-    title(lines, ctx, &format!("the operator's autoscaler keeps (ConfigMap, changed {} ago)", ctx.age(seen.at)));
+    parts::title(lines, ctx, &format!("the operator's autoscaler keeps (ConfigMap, changed {} ago)", ctx.age(seen.at)));
     let window = found.window.as_ref().and_then(|window| {
         let samples = window.samples();
         let (first, last) = (samples.first()?, samples.last()?);
@@ -252,7 +240,7 @@ fn events(lines: &mut Lines, ctx: &Ctx, resource: &ResourceView) {
     if said.is_empty() {
         return;
     }
-    title(lines, ctx, "what its autoscaler said");
+    parts::title(lines, ctx, "what its autoscaler said");
     for event in said.iter().take(EVENTS) {
         let age = event.last_at.map(|at| ctx.age(at)).unwrap_or_default();
         let lead = format!("{age:>8} ago  {}  ", parts::named(&event.reason));

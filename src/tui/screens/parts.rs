@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::Ctx;
+use super::{Ctx, Scroll};
 use crate::domain::Timestamp;
 use crate::domain::decision::{Decision, DecisionState};
 use crate::domain::freshness::Freshness;
@@ -183,14 +183,30 @@ pub(super) fn open_plan<'a>(ctx: &Ctx<'a>, job: &JobView) -> Option<&'a Arc<Plan
 pub(super) fn plan(lines: &mut Lines, ctx: &Ctx, job: &JobView) {
     let theme = ctx.theme;
     let Some(plan) = open_plan(ctx, job) else { return };
-    let current = plan.current().and_then(|index| plan.steps.get(index).map(|step| (index + 1, step)));
-    let at = current.map(|(number, step)| {
+    let at = plan.current_step().map(|(number, step)| {
         let note = step.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
         format!(", step {number} of {}: {}{note}", plan.steps.len(), step.name)
     });
     let text = format!("{} {}{}", plan.operation.word(), plan.state.word(), at.unwrap_or_default());
     let slot = super::plan::mark(theme, &plan.state).1;
     lines.sentence("plan  ", theme.style(Slot::Label), &text, theme.style(slot), 1);
+}
+
+/// A heading over what follows, below an empty line.
+pub(super) fn title(lines: &mut Lines, ctx: &Ctx, text: &str) {
+    lines.blank();
+    lines.line(&[(text, ctx.theme.style(Slot::Title))]);
+}
+
+/// Draws words that may be longer than their area: written once unseen to be measured, then as far as they are in sight.
+pub(super) fn scrolled(buffer: &mut Buffer, area: Rect, ctx: &Ctx, scroll: &mut Scroll, words: impl Fn(&mut Lines)) {
+    let nowhere = Rect { height: 0, ..area };
+    let mut unseen = Buffer::empty(nowhere);
+    let mut measured = Lines::new(&mut unseen, nowhere, ctx.theme);
+    words(&mut measured);
+    scroll.fit(usize::from(measured.used), usize::from(area.height));
+    let skip = u16::try_from(scroll.offset).unwrap_or(u16::MAX);
+    words(&mut Lines::scrolled(buffer, area, ctx.theme, skip));
 }
 
 /// The job of a screen; if it is not there, says why in the middle of the area.

@@ -57,7 +57,7 @@ pub(in crate::tui) fn place(theme: &Theme, plan: &Plan) -> String {
 }
 
 /// How long a plan took from its beginning to its end.
-fn lasted(plan: &Plan) -> Option<Duration> {
+pub(super) fn lasted(plan: &Plan) -> Option<Duration> {
     (plan.ended_at? - plan.began_at?).to_std().ok()
 }
 
@@ -198,8 +198,8 @@ fn lines(ctx: &Ctx, plan: &Plan, columns: usize) -> Vec<Line<'static>> {
     let theme = ctx.theme;
     let mut sheet = Sheet::new(theme, columns);
     let (glyph, slot) = mark(theme, &plan.state);
-    let step = match plan.current() {
-        Some(index) => format!(", step {} of {}", index + 1, plan.steps.len()),
+    let step = match plan.current_step() {
+        Some((number, _)) => format!(", step {number} of {}", plan.steps.len()),
         None => String::new(),
     };
     let time = match (plan.began_at, lasted(plan)) {

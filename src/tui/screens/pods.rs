@@ -9,7 +9,7 @@ use crate::domain::ids::JobKey;
 use crate::domain::job::{ClusterView, JobView};
 use crate::domain::kubernetes::KubeAction;
 use crate::domain::pods::{PodPhase, PodRole, PodRow, PodTrouble, PodsView as Pods};
-use crate::tui::format::{bytes_or_unknown, clean, exact};
+use crate::tui::format::{bytes, clean};
 use crate::tui::theme::Slot;
 use crate::tui::widgets::pane::{Lines, framed, message, split_bottom, split_top};
 use crate::tui::widgets::table::{Cell, Column, Table, position};
@@ -175,7 +175,7 @@ fn cells<'a>(ctx: &Ctx<'a>, pod: &'a PodRow) -> Vec<Cell<'a>> {
 }
 
 fn requests(pod: &PodRow) -> String {
-    format!("{} {}", cluster_words::cores(pod.cpu_request), cluster_words::memory(pod.memory_request))
+    format!("{} {}", cluster_words::cores(pod.cpu_request), bytes(pod.memory_request))
 }
 
 fn details(buffer: &mut Buffer, area: Rect, ctx: &Ctx, pod: &PodRow, place: &str) {
@@ -208,9 +208,9 @@ fn details(buffer: &mut Buffer, area: Rect, ctx: &Ctx, pod: &PodRow, place: &str
         ("node", clean(pod.node.as_deref().unwrap_or("none yet"), 80), Slot::Base),
         ("restarts", pod.restarts.to_string().into(), Slot::Base),
         ("containers", clean(&pod.containers.join(", "), 80).into_owned().into(), Slot::Base),
-        ("cpu asked", format!("{} cores", exact(pod.cpu_request as f64 / 1000.0)).into(), Slot::Base),
-        ("memory asked", bytes_or_unknown(Some(pod.memory_request)).into(), Slot::Base),
-        ("limit", pod.memory_limit.map(|limit| bytes_or_unknown(Some(limit))).unwrap_or_default().into(), Slot::Base),
+        ("cpu asked", format!("{} cores", cluster_words::cores(pod.cpu_request)).into(), Slot::Base),
+        ("memory asked", bytes(pod.memory_request).into(), Slot::Base),
+        ("limit", pod.memory_limit.map(bytes).unwrap_or_default().into(), Slot::Base),
         ("created", pod.created_at.map(|at| format!("{} ago", ctx.age(at))).unwrap_or_default().into(), Slot::Base),
         ("ns", parts::named(&pod.namespace).into_owned().into(), Slot::Muted),
     ]);

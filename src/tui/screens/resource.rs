@@ -59,11 +59,6 @@ impl ResourceScreenView {
         let next = titles().find(|at| *at > self.scroll.offset && self.scroll.offset < last);
         self.scroll.offset = next.unwrap_or(0);
     }
-
-    /// How many lines hold what is searched for.
-    pub fn matches(&self) -> usize {
-        self.found.len()
-    }
 }
 
 fn documents<'a>(ctx: &Ctx<'a>, job: &JobKey) -> Option<&'a Arc<ResourceDocuments>> {

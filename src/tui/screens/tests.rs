@@ -1,7 +1,6 @@
 //! Every screen as a person sees it: the whole frame at three sizes, in every state that a night brings, and at any size at all.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use ratatui::Terminal;
@@ -15,9 +14,9 @@ use crate::domain::memory::MemoryOutlook;
 use crate::domain::snapshot::Snapshot;
 use crate::tui::action::Action;
 use crate::tui::draw::{draw, draw_screen};
+use crate::tui::fixtures::frames::{self, frame};
 use crate::tui::fixtures::{self, key};
-use crate::tui::keymap::Keymap;
-use crate::tui::model::{Model, Setup};
+use crate::tui::model::Model;
 use crate::tui::theme::{ColourLevel, Theme, UNICODE, load};
 use crate::tui::widgets::tree::foldable;
 
@@ -28,33 +27,10 @@ fn unicode() -> Theme {
 }
 
 fn model(snapshot: Snapshot, screen: Screen, theme: Theme) -> Model {
-    let setup = Setup { themes: vec![theme], keymap: Keymap::default(), utc: true, mouse: false, warnings: Vec::new() };
-    let now = snapshot.at;
-    let mut model = Model::new(setup, Arc::new(snapshot), now, Duration::ZERO);
+    let mut model = frames::model(theme, snapshot);
     model.places.open(screen);
     model.refresh_rows();
     model
-}
-
-fn frame(model: &mut Model, (wide, high): (u16, u16)) -> String {
-    let mut terminal = Terminal::new(TestBackend::new(wide, high)).unwrap();
-    model.size = (wide, high);
-    terminal.draw(|frame| draw(frame, model)).unwrap();
-    let buffer = terminal.backend().buffer();
-    let lines = buffer.content.chunks(usize::from(wide).max(1));
-    let text = |line: &[ratatui::buffer::Cell]| {
-        let mut text = String::new();
-        let mut covered = 0;
-        for cell in line {
-            if covered == 0 {
-                text.push_str(cell.symbol());
-                covered = crate::tui::format::width(cell.symbol()).max(1);
-            }
-            covered -= 1;
-        }
-        text.trim_end().to_owned()
-    };
-    lines.map(text).collect::<Vec<_>>().join("\n")
 }
 
 fn snapshots(name: &str, mut model: Model) {

@@ -243,7 +243,7 @@ pub(super) fn offer(model: &mut Model, snapshot: &Snapshot) {
     let found = snapshot.plans.iter().filter(stands).find(|plan| !model.offered.contains(&plan.id));
     let Some(plan) = found.map(|plan| plan.id) else { return };
     model.offered.insert(plan);
-    model.overlays.push(Overlay::Unfinished(Unfinished { plan }));
+    model.overlays.push(Overlay::Unfinished(Unfinished::new(plan, model.monotonic)));
     model.owe(Owed::Now);
 }
 

@@ -696,6 +696,8 @@ fn a_blue_green_deployment_is_only_to_look_at() {
         assert_eq!(desk.model.screen(), &Screen::Fleet, "{key}");
         assert!(desk.toasts().contains("only to look at"), "{key}: {}", desk.toasts());
     }
+    let why = Action::Savepoint.available(&desk.model).unwrap_err();
+    assert!(why.0.contains("only to look at"), "{why:?}");
 }
 
 #[test]

@@ -12,6 +12,8 @@ const CHANGES: usize = 200;
 const VALUE: usize = 400;
 /// Longest document, bytes.
 const DOCUMENT: usize = 256 << 10;
+/// Stands where a secret was.
+const HIDDEN: &str = "******";
 /// Parts of a key that make its value a secret, as Flink itself hides them.
 const SECRET: [&str; 11] = [
     "password",
@@ -32,30 +34,35 @@ fn is_secret(key: &str) -> bool {
     SECRET.iter().any(|part| key.contains(part))
 }
 
-/// Replaces the values of secret keys, and of environment variables with such a name.
-fn redact(value: &mut Value) {
+/// The path of what stands below `path` under this name.
+fn below(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// Replaces every text, number and boolean whose dotted path is that of a secret: a key spelled with dots and a nested one are the
+/// same, and everything below a secret key is one. The value of an environment variable stands under the variable's name.
+fn redact(value: &mut Value, path: &str) {
     match value {
         Value::Object(map) => {
-            let named = map.get("name").and_then(Value::as_str).is_some_and(is_secret);
+            let variable = map.get("name").and_then(Value::as_str).map(str::to_owned);
             for (key, value) in map.iter_mut() {
-                let hidden = is_secret(key) || (named && key == "value");
-                match value {
-                    Value::String(text) if hidden => "******".clone_into(text),
-                    value => redact(value),
-                }
+                let name = variable.as_deref().filter(|_| key == "value").unwrap_or(key);
+                redact(value, &below(path, name));
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(redact),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, path)),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) if is_secret(path) => *value = Value::from(HIDDEN),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
 /// Every leaf by its dotted path: a key spelled with dots and a nested one are the same.
 fn leaves(value: &Value, path: &str, into: &mut BTreeMap<String, String>) {
-    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     match value {
-        Value::Object(map) => map.iter().for_each(|(name, value)| leaves(value, &below(name), into)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(n, v)| leaves(v, &below(&n.to_string()), into)),
+        Value::Object(map) => map.iter().for_each(|(name, value)| leaves(value, &below(path, name), into)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(n, value)| leaves(value, &below(path, &n.to_string()), into));
+        }
         Value::Null => {}
         Value::String(text) => {
             into.insert(path.to_owned(), text.chars().take(VALUE).collect());
@@ -69,8 +76,8 @@ fn leaves(value: &Value, path: &str, into: &mut BTreeMap<String, String>) {
 /// What differs between two documents, by path. Numbers and booleans equal their texts.
 pub(super) fn differences(before: &Value, after: &Value) -> Vec<FieldChange> {
     let (mut before_redacted, mut after_redacted) = (before.clone(), after.clone());
-    redact(&mut before_redacted);
-    redact(&mut after_redacted);
+    redact(&mut before_redacted, "");
+    redact(&mut after_redacted, "");
     let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
     leaves(&before_redacted, "", &mut old);
     leaves(&after_redacted, "", &mut new);
@@ -106,7 +113,7 @@ pub(super) fn writable(object: &Value) -> Value {
 pub(super) fn documents(object: &Value) -> ResourceDocuments {
     let part = |name: &str| {
         let mut value = object.get(name).cloned().unwrap_or(Value::Null);
-        redact(&mut value);
+        redact(&mut value, "");
         value
     };
     let (spec, mut status) = (part("spec"), part("status"));
@@ -148,6 +155,38 @@ mod tests {
         assert_eq!(paths, ["flinkConfiguration.gone", "flinkConfiguration.new", "list.1"]);
         assert_eq!((found[0].before.as_deref(), found[0].after.as_deref()), (Some("true"), None));
         assert!(differences(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn a_secret_is_hidden_whatever_its_type() {
+        let mut value = json!({"flinkConfiguration": {
+            "db.password": 4711, "api-key": true, "s3.secret-key": ["hush", 7],
+            "parallelism.default": 2, "env": [{"name": "DB_PASSWORD", "value": 4712}, {"name": "A", "value": 1}]}});
+        redact(&mut value, "");
+        let shown = json!({"flinkConfiguration": {
+            "db.password": HIDDEN, "api-key": HIDDEN, "s3.secret-key": [HIDDEN, HIDDEN],
+            "parallelism.default": 2, "env": [{"name": "DB_PASSWORD", "value": HIDDEN}, {"name": "A", "value": 1}]}});
+        assert_eq!(value, shown);
+        let change = |pin: u32| json!({"flinkConfiguration": {"db.password": pin}});
+        assert!(differences(&change(1), &change(2)).is_empty());
+    }
+
+    #[test]
+    fn a_secret_is_hidden_however_its_key_is_nested() {
+        let mut value = json!({"flinkConfiguration": {
+            "fs": {"azure": {"account": {"key": {"store.blob": "hush"}, "provider": "shown"}}},
+            "fs.azure.account": {"key.other": "hush"},
+            "security": {"jaas": {"config": "hush"}},
+            "s3": {"secret": {"of": {"team": "hush"}}},
+        }});
+        redact(&mut value, "");
+        let shown = json!({"flinkConfiguration": {
+            "fs": {"azure": {"account": {"key": {"store.blob": HIDDEN}, "provider": "shown"}}},
+            "fs.azure.account": {"key.other": HIDDEN},
+            "security": {"jaas": {"config": HIDDEN}},
+            "s3": {"secret": {"of": {"team": HIDDEN}}},
+        }});
+        assert_eq!(value, shown);
     }
 
     #[test]

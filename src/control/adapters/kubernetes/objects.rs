@@ -79,11 +79,17 @@ impl Objects for KubernetesApi {
     ) -> BoxFuture<'a, Result<(Value, Vec<FieldChange>), ApiError>> {
         Box::pin(async move {
             let reference = reference(object);
-            // Read for the difference: the patch goes through on the version that it names or not at all.
-            let before = self.client.document(&reference).await.map_err(unsent)?;
+            // Read for the difference, which only a rehearsal is asked for: the patch goes through on the version that it names or
+            // not at all.
+            let before = match write {
+                Write::DryRun => Some(self.client.document(&reference).await.map_err(unsent)?),
+                Write::Real => None,
+            };
             let after = self.client.merge_patch_document(&reference, patch, mode(write)).await;
             let after = after.map_err(|error| failed(error, write))?;
-            let changes = documents::differences(&documents::writable(&before), &documents::writable(&after));
+            let differences =
+                |before: &Value| documents::differences(&documents::writable(before), &documents::writable(&after));
+            let changes = before.as_ref().map(differences).unwrap_or_default();
             Ok((after, changes))
         })
     }
@@ -110,5 +116,46 @@ fn life(deployment: &Value) -> OperatorLife {
     OperatorLife {
         named: ObjectName::new(ObjectKind::Deployment, text("/metadata/namespace"), text("/metadata/name")),
         ready: u32::try_from(ready).unwrap_or(u32::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use bytes::Bytes;
+    use http::{Method, Request, Response};
+    use http_body_util::Full;
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::kubernetes::{KubeClient, Limits, Namespaces};
+
+    /// A server whose object asks for one TaskManager when it is read and for two after a patch. It notes what it was asked.
+    fn server(asked: &Arc<Mutex<Vec<Method>>>) -> KubernetesApi {
+        let asked = Arc::clone(asked);
+        let server = tower::service_fn(move |request: Request<_>| {
+            asked.lock().unwrap().push(request.method().clone());
+            let replicas = if request.method() == Method::GET { 1 } else { 2 };
+            let body = json!({"metadata": {"name": "orders"}, "spec": {"taskManager": {"replicas": replicas}}});
+            async move { Response::builder().body(Full::new(Bytes::from(body.to_string()))) }
+        });
+        let client = KubeClient::from_service(server, "https://api", Limits::default());
+        KubernetesApi::new(client, Namespaces::All, Arc::new(SystemClock::new()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_rehearsal_reads_what_was_there_before() {
+        let asked = Arc::default();
+        let api = server(&asked);
+        let orders = ObjectName::new(ObjectKind::FlinkDeployment, "shop", "orders");
+        let patch = json!({"spec": {"taskManager": {"replicas": 2}}});
+        let (_, changes) = api.merge(&orders, &patch, Write::DryRun).await.unwrap();
+        let paths: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
+        assert_eq!(paths, ["spec.taskManager.replicas"]);
+        let (after, changes) = api.merge(&orders, &patch, Write::Real).await.unwrap();
+        assert_eq!((&after["spec"]["taskManager"]["replicas"], changes.len()), (&json!(2), 0));
+        assert_eq!(*asked.lock().unwrap(), [Method::GET, Method::PATCH, Method::PATCH]);
     }
 }

@@ -124,12 +124,7 @@ fn base(meta: &Meta, kind: JobKind, configuration: &FlinkConfiguration, status: 
         managers: meta
             .managers
             .iter()
-            .map(|m| Manager {
-                name: m.name.clone(),
-                applies: m.operation == "Apply",
-                at: m.at,
-                configuration_keys: m.configuration_keys.clone(),
-            })
+            .map(|m| Manager { name: m.name.clone(), at: m.at, configuration_keys: m.configuration_keys.clone() })
             .collect(),
         twins: configuration.twins().to_vec(),
         canary: meta.labels.get("flink.apache.org/canary").is_some_and(|v| v == "true"),

@@ -78,13 +78,10 @@ impl<R: Projection> Table<R> {
             tracing::warn!(kind = R::KIND.name(), namespace = broken.namespace, name = broken.name, why = %broken.why, "an object cannot be read");
         }
         let loaded = collection.loaded;
-        let before = std::mem::take(&mut collection.contact);
+        let before = collection.contact.clone();
         let broken_before = collection.broken.len();
-        collection.contact = before.clone();
         collection.apply(update, at);
-        loaded != collection.loaded
-            || broken_before != collection.broken.len()
-            || !same_contact(&before, &collection.contact)
+        loaded != collection.loaded || broken_before != collection.broken.len() || before != collection.contact
     }
 
     fn rows(&self) -> impl Iterator<Item = &Arc<R>> {
@@ -119,14 +116,6 @@ impl<R: Projection> Table<R> {
                 current_at: collection.current_at,
             });
         }
-    }
-}
-
-/// The same contact, but for a countdown that goes on.
-fn same_contact(a: &Contact, b: &Contact) -> bool {
-    match (a, b) {
-        (Contact::Connecting, Contact::Connecting) | (Contact::Live, Contact::Live) => true,
-        (a, b) => a == b,
     }
 }
 
@@ -451,6 +440,7 @@ async fn watch_all(api: KubernetesApi, say: mpsc::Sender<Heard>) {
     loop {
         let pause = match api.client.features().await {
             Ok(found) if found.deployments => {
+                let found = together(begun.unwrap_or_default(), found);
                 if begun != Some(found) {
                     if say.send(Heard::Features(found)).await.is_err() {
                         return;
@@ -485,6 +475,18 @@ async fn watch_all(api: KubernetesApi, say: mpsc::Sender<Heard>) {
             () = api.retry_now.notified(), if begun.is_none() => {}
             () = say.closed() => return,
         }
+    }
+}
+
+/// What is served by two answers together: a kind that one of them leaves out goes on being watched, and is not begun a second time
+/// when it is told again.
+fn together(before: Features, found: Features) -> Features {
+    Features {
+        deployments: before.deployments || found.deployments,
+        session_jobs: before.session_jobs || found.session_jobs,
+        state_snapshots: before.state_snapshots || found.state_snapshots,
+        blue_green: before.blue_green || found.blue_green,
+        vertical_pod_autoscalers: before.vertical_pod_autoscalers || found.vertical_pod_autoscalers,
     }
 }
 
@@ -599,6 +601,21 @@ mod tests {
             version_label: label.map(str::to_owned),
             images: vec![image.to_owned()],
         }
+    }
+
+    #[test]
+    fn a_kind_that_was_served_once_counts_as_served() {
+        let all = Features {
+            deployments: true,
+            session_jobs: true,
+            state_snapshots: true,
+            blue_green: true,
+            vertical_pod_autoscalers: true,
+        };
+        let some = Features { deployments: true, session_jobs: true, ..Features::default() };
+        assert_eq!(together(Features::default(), some), some);
+        assert_eq!(together(some, all), all, "what comes later is added");
+        assert_eq!(together(all, some), all, "an answer that leaves kinds out takes nothing away");
     }
 
     #[test]

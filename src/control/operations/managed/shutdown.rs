@@ -44,6 +44,18 @@ fn by_hand<'a>(seen: &'a Managed, jobs: &[&Document]) -> Vec<&'a JobSummary> {
     all.iter().filter(|job| !job.state.is_terminal() && !described.contains(&job.id)).collect()
 }
 
+/// Stops a job that no resource describes; `index` tells the savepoints of one plan apart.
+fn stop_by_hand(seen: &Managed, index: u128, job: &JobSummary) -> Step {
+    let action = Action::Stop {
+        job: job.id,
+        trigger: seen.frame.trigger(index),
+        directory: None,
+        format: SavepointFormat::Canonical,
+    };
+    Step::new(format!("stop {} with a savepoint", job.name), action, STOP_PATIENCE)
+        .unsafe_to_cancel("the job may be stopping: if its savepoint fails it goes on running")
+}
+
 fn stop(seen: &Managed, jobs: &[&Document], savepoint: bool) -> Draft {
     let name = seen.resource.name();
     let alive: Vec<_> = jobs.iter().filter(|job| !job.wants_suspended()).collect();
@@ -71,16 +83,7 @@ fn stop(seen: &Managed, jobs: &[&Document], savepoint: bool) -> Draft {
             "{} was submitted by hand: it is stopped with a savepoint, nobody starts it again",
             job.name
         ));
-        let action = Action::Stop {
-            job: job.id,
-            trigger: seen.frame.trigger(index),
-            directory: None,
-            format: SavepointFormat::Canonical,
-        };
-        draft.steps.push(
-            Step::new(format!("stop {} with a savepoint", job.name), action, STOP_PATIENCE)
-                .unsafe_to_cancel("the job may be stopping: if its savepoint fails it goes on running"),
-        );
+        draft.steps.push(stop_by_hand(seen, index, job));
     }
     if draft.steps.is_empty() {
         draft.blocks.push("no job of it runs: there is nothing to stop".to_owned());
@@ -119,16 +122,7 @@ fn remove(seen: &Managed, jobs: &[&Document], savepoint: bool) -> Draft {
     // Jobs that were submitted by hand hold a session cluster from operator 1.13 on.
     for (index, job) in (0_u128..).zip(&by_hand) {
         if savepoint {
-            let action = Action::Stop {
-                job: job.id,
-                trigger: seen.frame.trigger(index),
-                directory: None,
-                format: SavepointFormat::Canonical,
-            };
-            draft.steps.push(
-                Step::new(format!("stop {} with a savepoint", job.name), action, STOP_PATIENCE)
-                    .unsafe_to_cancel("the job may be stopping: if its savepoint fails it goes on running"),
-            );
+            draft.steps.push(stop_by_hand(seen, index, job));
         } else {
             draft.lost.push(format!("the state of {}, which no resource describes", job.name));
             draft.steps.push(

@@ -104,7 +104,9 @@ impl PlanDialog {
     fn one_of_many(&self, sheet: &mut Sheet, ctx: &Ctx, number: usize, asked: &Asked) {
         sheet.heading(&format!("{number} {}", clean(&asked.name, 60)));
         let Some(shown) = asked.shown() else { return self.not_shown(sheet, ctx, asked) };
+        sheet.field("target", &plan::place(ctx.theme, shown), Slot::Emphasis);
         plan::consequences(sheet, ctx, shown);
+        sheet.field("seen", &format!("{} ago", ctx.age(shown.made_at)), Slot::Base);
         plan::changes(sheet, ctx, shown);
         for note in &shown.notes {
             sheet.field("note", note, Slot::Muted);

@@ -297,6 +297,7 @@ fn an_unfinished_plan_is_offered_once_and_goes_on_with_its_own_confirmation() {
     let mut desk = Desk::with(fixtures::fleet());
     found(&mut desk);
     assert!(matches!(desk.model.overlay(), Some(Overlay::Unfinished(_))));
+    desk.wait(400);
     desk.press("r");
     desk.wait(400);
     assert!(desk.press("y ctrl-u").is_empty());
@@ -305,6 +306,7 @@ fn an_unfinished_plan_is_offered_once_and_goes_on_with_its_own_confirmation() {
     assert_eq!(intents(desk.press("y")), [Intent::Plan(PlanOrder::Resume { plan: PlanId(0xab), confirmation })]);
     let mut desk = Desk::with(fixtures::fleet());
     found(&mut desk);
+    desk.wait(400);
     desk.press("esc");
     desk.publish(|s| s.revision += 1);
     assert!(desk.model.overlay().is_none(), "once is enough");
@@ -316,6 +318,32 @@ fn an_unfinished_plan_is_offered_once_and_goes_on_with_its_own_confirmation() {
     desk.publish(|s| s.plans = vec![Arc::new(plans::running(0xab))]);
     found(&mut desk);
     assert!(desk.model.overlay().is_none(), "its end in this program is told as it comes");
+}
+
+#[test]
+fn keys_typed_as_an_unfinished_plan_is_offered_do_nothing() {
+    let mut desk = Desk::with(fixtures::fleet());
+    desk.publish(|s| s.plans = vec![Arc::new(plans::interrupted(0xab))]);
+    let offers = |desk: &Desk| matches!(desk.model.overlay(), Some(Overlay::Unfinished(_)));
+    assert!(desk.press("a y").is_empty());
+    assert!(offers(&desk));
+    desk.wait(200);
+    assert!(desk.press("a y enter esc").is_empty());
+    assert!(offers(&desk), "each key starts the guard anew");
+    desk.wait(400);
+    assert!(desk.press("a y").is_empty(), "the question has a guard of its own");
+    assert!(desk.question().is_some());
+    desk.wait(400);
+    assert_eq!(intents(desk.press("y")), [Intent::Plan(PlanOrder::Abandon { plan: PlanId(0xab) })]);
+}
+
+#[test]
+fn the_context_stays_while_an_operation_runs_on_it() {
+    let mut desk = on(Screen::Cluster, |_| {});
+    assert!(Action::Contexts.available(&desk.model).is_ok());
+    desk.publish(|s| s.plans = vec![Arc::new(plans::running(0xab))]);
+    let why = Action::Contexts.available(&desk.model).unwrap_err();
+    assert!(why.0.contains("an operation runs on this one"), "{why:?}");
 }
 
 #[test]
